@@ -1,0 +1,1 @@
+//! Server-side HTTP response cache for axum: a tower layer, extractors and linearizable invalidation.

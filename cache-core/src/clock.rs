@@ -1,0 +1,91 @@
+//! Time, read in one place.
+//!
+//! Every decision takes time as an argument. The drivers and the stores ask a [`Clock`], and
+//! [`SystemClock`] is the only code in the workspace that asks the operating system.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// Where the engine and the stores get the time.
+///
+/// Both readings must come from the same source, so that a test which moves one moves the other.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The wall clock. Freshness and expiry use it (RFC 9111 §4.2); the validity of an entry
+    /// against an invalidation never does.
+    fn now(&self) -> SystemTime;
+
+    /// Time since an arbitrary fixed instant; never goes backwards. Ages of tickets and of
+    /// flights use it.
+    fn monotonic(&self) -> Duration;
+}
+
+/// The operating system's clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the steady clock")]
+    fn monotonic(&self) -> Duration {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        START.get_or_init(std::time::Instant::now).elapsed()
+    }
+}
+
+/// A clock that stands still until it is told to move; for tests.
+#[derive(Debug)]
+pub struct ManualClock {
+    start: SystemTime,
+    elapsed_millis: AtomicU64,
+}
+
+impl ManualClock {
+    /// A clock that shows `start`.
+    #[must_use]
+    pub const fn new(start: SystemTime) -> Self {
+        Self { start, elapsed_millis: AtomicU64::new(0) }
+    }
+
+    /// Moves both readings forward by `by`, to the millisecond.
+    pub fn advance(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.elapsed_millis.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Default for ManualClock {
+    /// Starts at 2001-09-09T01:46:40Z (10⁹ seconds after the epoch).
+    fn default() -> Self {
+        Self::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000))
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> SystemTime {
+        self.start + self.monotonic()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.elapsed_millis.load(Ordering::SeqCst))
+    }
+}
+
+/// Milliseconds since the Unix epoch; 0 for a time before it.
+#[must_use]
+pub fn unix_millis(at: SystemTime) -> u64 {
+    at.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The inverse of [`unix_millis`]; a time that the platform cannot express is cut to the year
+/// 9999, which is also where HTTP dates end.
+#[must_use]
+pub fn from_unix_millis(millis: u64) -> SystemTime {
+    const END_OF_9999: u64 = 253_402_300_799_000;
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis.min(END_OF_9999))
+}

@@ -1,0 +1,179 @@
+//! What a store holds.
+
+pub mod codec;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use crate::key::Key;
+use crate::key::vary::{Presented, VariantRecord};
+use crate::tag::Tags;
+
+/// One stored thing, with all that a store needs to know of it. Immutable and cheap to clone.
+///
+/// A store reads [`key`](Self::key), [`tags`](Self::tags), [`keep_until`](Self::keep_until) and
+/// [`weight`](Self::weight); the content is the engine's.
+#[derive(Clone, Debug)]
+pub struct Entry(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    key: Key,
+    tags: Tags,
+    keep_until: SystemTime,
+    content: Content,
+    body: Bytes,
+    weight: usize,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Content {
+    /// A response; its content is the entry's body.
+    Response(StoredHead),
+    /// The record of nominated fields under a primary key.
+    Variants(VariantRecord),
+    /// The encoded result of a cached function; its bytes are the entry's body.
+    Value(ValueHead),
+}
+
+/// The head of a stored response, and what its reuse is decided by.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoredHead {
+    /// The status code.
+    pub status: StatusCode,
+    /// The fields, in order, without hop-by-hop ones.
+    pub headers: HeaderMap,
+    /// How long, and how far beyond, the response may be served.
+    pub life: Life,
+    /// The request's values for the fields that the response nominated.
+    pub presented: Presented,
+}
+
+/// The times that decide freshness (RFC 9111 §4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Life {
+    /// When the response was received.
+    pub stored_at: SystemTime,
+    /// Its age at that time.
+    pub initial_age: Duration,
+    /// Its freshness lifetime.
+    pub fresh_for: Duration,
+    /// How long after that it may be served while it is refreshed (RFC 5861 §3).
+    pub stale_while_revalidate: Duration,
+    /// How long after that it may be served instead of an error (RFC 5861 §4).
+    pub stale_if_error: Duration,
+}
+
+impl Life {
+    /// A life without stale windows.
+    #[must_use]
+    pub const fn new(stored_at: SystemTime, fresh_for: Duration) -> Self {
+        Self {
+            stored_at,
+            initial_age: Duration::ZERO,
+            fresh_for,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+        }
+    }
+}
+
+/// The head of a stored function result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ValueHead {
+    /// The codec that wrote the bytes.
+    pub codec: u8,
+    /// How long the value may be used.
+    pub life: Life,
+}
+
+impl Entry {
+    /// Makes an entry. `tags` are all its tags, reserved ones included; a store must not return
+    /// it after `keep_until`.
+    #[must_use]
+    pub fn new(
+        key: Key,
+        tags: Tags,
+        keep_until: SystemTime,
+        content: Content,
+        body: Bytes,
+    ) -> Self {
+        let weight = body.len() + head_weight(&content) + tags.iter().map(|t| t.as_str().len()).sum::<usize>();
+        Self(Arc::new(Inner { key, tags, keep_until, content, body, weight }))
+    }
+
+    /// Under which key it is looked up.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.0.key
+    }
+
+    /// All its tags, reserved ones included.
+    #[must_use]
+    pub fn tags(&self) -> &Tags {
+        &self.0.tags
+    }
+
+    /// When a store may forget it, and must no longer return it.
+    #[must_use]
+    pub fn keep_until(&self) -> SystemTime {
+        self.0.keep_until
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn content(&self) -> &Content {
+        &self.0.content
+    }
+
+    /// The body, shared.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.0.body
+    }
+
+    /// The bytes of body, fields and tags: what a bounded store should count.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.0.weight
+    }
+
+    /// The head, if it is a response.
+    #[must_use]
+    pub fn response(&self) -> Option<&StoredHead> {
+        match self.content() {
+            Content::Response(head) => Some(head),
+            Content::Variants(_) | Content::Value(_) => None,
+        }
+    }
+}
+
+fn head_weight(content: &Content) -> usize {
+    match content {
+        Content::Response(head) => {
+            let fields: usize =
+                head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+            let presented: usize = head
+                .presented
+                .lines()
+                .map(|(name, lines)| {
+                    name.as_str().len() + lines.iter().map(Bytes::len).sum::<usize>()
+                })
+                .sum();
+            fields + presented
+        }
+        Content::Variants(record) => {
+            record.names().iter().map(|name| name.as_str().len()).sum::<usize>()
+                + record.digests().len() * 32
+        }
+        Content::Value(_) => 0,
+    }
+}

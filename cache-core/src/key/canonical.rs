@@ -1,0 +1,114 @@
+//! The bytes that are digested into a key.
+//!
+//! Layout: a version byte, then parts. A part is a type byte, a 32-bit big-endian length and that
+//! many bytes; a part that occurs per name carries the name first, length-prefixed too. Absent
+//! differs from empty because an absent part is not written at all (or, for fields, is written
+//! with a count of zero). Changing anything here changes every key of every deployment: the
+//! golden vectors in `tests/it/golden.rs` must then move with a changelog entry.
+
+use super::Digest;
+
+/// The version byte of the layout.
+pub const VERSION: u8 = 1;
+
+/// What a part means. The numbers are part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Part {
+    /// The effective namespace.
+    Namespace = 1,
+    /// The method class: `GET`, `HEAD`, or the opted-in method.
+    Method = 2,
+    /// The URI scheme.
+    Scheme = 3,
+    /// The authority, lower-case.
+    Authority = 4,
+    /// The path, exactly as sent.
+    Path = 5,
+    /// One segment of the query, exactly as sent.
+    QuerySegment = 6,
+    /// A request field chosen by `vary`.
+    Field = 7,
+    /// A cookie chosen by `cookies`.
+    Cookie = 8,
+    /// A value taken from a guard.
+    Extracted = 9,
+    /// The digest of the request body.
+    Body = 10,
+    /// The text of a custom key, in place of scheme, authority, path and query.
+    Custom = 11,
+    /// The length of one placeholder's value inside a custom key of several.
+    CustomBoundary = 12,
+    /// A nominated field of a variant.
+    Nominated = 13,
+    /// A query that was parsed into a declared type and written out again.
+    DeclaredQuery = 14,
+    /// Arguments of a cached function.
+    Arguments = 15,
+}
+
+/// Writes parts into one buffer.
+#[derive(Debug)]
+pub struct Canonical {
+    buffer: Vec<u8>,
+}
+
+impl Default for Canonical {
+    fn default() -> Self {
+        let mut buffer = Vec::with_capacity(256);
+        buffer.push(VERSION);
+        Self { buffer }
+    }
+}
+
+impl Canonical {
+    /// An empty canonical form.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a part.
+    pub fn part(&mut self, part: Part, bytes: &[u8]) {
+        self.buffer.push(part as u8);
+        self.length(bytes.len());
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Appends a part with a name and any number of values, in order. No value at all is another
+    /// thing than one empty value.
+    pub fn named<'v, I: Iterator<Item = &'v [u8]>>(&mut self, part: Part, name: &[u8], values: I) {
+        self.part(part, name);
+        let count_at = self.buffer.len();
+        self.length(0);
+        let mut count = 0_u32;
+        for value in values {
+            self.length(value.len());
+            self.buffer.extend_from_slice(value);
+            count += 1;
+        }
+        if let Some(slot) = self.buffer.get_mut(count_at..count_at + 4) {
+            slot.copy_from_slice(&count.to_be_bytes());
+        }
+    }
+
+    /// The digest of all parts.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.buffer)
+    }
+
+    /// The canonical bytes, for golden vectors.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    fn length(&mut self, length: usize) {
+        // Heads are bounded far below 4 GiB by every HTTP server; a saturated length would still
+        // be followed by different bytes.
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        self.buffer.extend_from_slice(&length.to_be_bytes());
+    }
+}
