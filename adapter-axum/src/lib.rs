@@ -1,1 +1,25 @@
-//! Server-side HTTP response cache for axum: a tower layer, extractors and linearizable invalidation.
+#![doc = include_str!("../README.md")]
+
+mod body;
+mod cache;
+mod extract;
+mod future;
+mod guard;
+mod layer;
+mod origin;
+mod service;
+mod write;
+
+pub use cache_core::engine::CacheBuilder;
+pub use cache_core::explain::{Decision, Explanation};
+pub use cache_core::{
+    Extracted, Fields, InvalidateError, Invalidation, NamespaceHandle, Policy, PolicyError,
+    RequestHead, ResponseHead, Stats, Store, When, policy,
+};
+
+pub use self::cache::Cache;
+pub use self::extract::{Guarded, MissingCache, ResponseCache};
+pub use self::future::ResponseFuture;
+pub use self::layer::CacheLayer;
+pub use self::service::CacheService;
+pub use self::write::{InvalidateLayer, InvalidateService};

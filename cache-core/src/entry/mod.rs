@@ -106,7 +106,9 @@ impl Entry {
         content: Content,
         body: Bytes,
     ) -> Self {
-        let weight = body.len() + head_weight(&content) + tags.iter().map(|t| t.as_str().len()).sum::<usize>();
+        let weight = body.len()
+            + head_weight(&content)
+            + tags.iter().map(|t| t.as_str().len()).sum::<usize>();
         Self(Arc::new(Inner { key, tags, keep_until, content, body, weight }))
     }
 

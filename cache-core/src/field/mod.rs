@@ -1,1 +1,8 @@
+//! Reading the header fields that matter to a cache, and comparing what they say.
+
+pub mod cache_control;
+pub mod conditional;
+pub mod cookie;
+pub mod entity_tag;
+pub mod hop_by_hop;
 pub mod list;

@@ -35,9 +35,10 @@ impl QueryRule {
                 .split('&')
                 .filter(|segment| names.iter().any(|name| *name == decoded_name(segment)))
                 .collect(),
-            Self::Except(names) => {
-                query.split('&').filter(|segment| !excluded(names, &decoded_name(segment))).collect()
-            }
+            Self::Except(names) => query
+                .split('&')
+                .filter(|segment| !excluded(names, &decoded_name(segment)))
+                .collect(),
         };
         if segments.len() > 1 {
             // A stable sort: `a=1&a=2` stays apart from `a=2&a=1`.
@@ -62,8 +63,23 @@ fn excluded(names: &[String], name: &str) -> bool {
 #[must_use]
 pub fn is_tracking(name: &str) -> bool {
     const NAMES: [&str; 17] = [
-        "_ga", "_gl", "dclid", "epik", "fbclid", "gad_source", "gbraid", "gclid", "gclsrc",
-        "igshid", "li_fat_id", "mc_cid", "mc_eid", "msclkid", "ttclid", "twclid", "wbraid",
+        "_ga",
+        "_gl",
+        "dclid",
+        "epik",
+        "fbclid",
+        "gad_source",
+        "gbraid",
+        "gclid",
+        "gclsrc",
+        "igshid",
+        "li_fat_id",
+        "mc_cid",
+        "mc_eid",
+        "msclkid",
+        "ttclid",
+        "twclid",
+        "wbraid",
     ];
     name.starts_with("utm_") || NAMES.contains(&name)
 }

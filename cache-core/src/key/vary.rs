@@ -145,7 +145,6 @@ impl VariantRecord {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -167,7 +166,8 @@ mod tests {
 
     #[test]
     fn names_are_sorted_and_unique() {
-        let Nominated::Fields(names) = nominated(&map(&[("vary", "B, a"), ("vary", "A,, b")])) else {
+        let Nominated::Fields(names) = nominated(&map(&[("vary", "B, a"), ("vary", "A,, b")]))
+        else {
             panic!("two names");
         };
         assert_eq!(names, ["a", "b"]);

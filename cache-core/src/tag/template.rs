@@ -68,7 +68,9 @@ impl Template {
                     loop {
                         match rest.next() {
                             Some((_, '}')) => break,
-                            Some((_, c)) if c.is_alphanumeric() || "_.-".contains(c) => name.push(c),
+                            Some((_, c)) if c.is_alphanumeric() || "_.-".contains(c) => {
+                                name.push(c)
+                            }
                             Some((at, '{')) => return Err(fail(at, Problem::Unclosed)),
                             Some((at, _)) => return Err(fail(at, Problem::Name)),
                             None => return Err(fail(offset, Problem::Unclosed)),
@@ -226,7 +228,9 @@ mod tests {
 
     #[test]
     fn errors_name_the_template_and_the_place() {
-        for (text, offset) in [("", 0), ("a{", 1), ("a}", 1), ("{}", 0), ("{a b}", 2), ("{a{b}}", 2)] {
+        for (text, offset) in
+            [("", 0), ("a{", 1), ("a}", 1), ("{}", 0), ("{a b}", 2), ("{a{b}}", 2)]
+        {
             let error = Template::parse(text).unwrap_err();
             assert_eq!(error.offset, offset, "{text}: {error}");
             assert!(error.to_string().contains(&format!("{text:?}")));

@@ -73,9 +73,7 @@ pub(super) fn encode(content: &Content) -> Vec<u8> {
             names: record.names().iter().map(|name| name.as_str().to_owned()).collect(),
             digests: record.digests().iter().map(|digest| *digest.as_bytes()).collect(),
         },
-        Content::Value(value) => {
-            Head::Value { codec: value.codec, life: write_life(&value.life) }
-        }
+        Content::Value(value) => Head::Value { codec: value.codec, life: write_life(&value.life) },
     };
     // Writing into a vector can only fail by the limit.
     bincode::encode_to_vec(head, CONFIG).unwrap_or_else(|_| vec![0; MAX_HEAD + 1])
@@ -89,15 +87,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Content, DecodeError> {
         return Err(DecodeError::Malformed("trailing bytes"));
     }
     match head {
-        Head::Response { status, fields, life, presented } => {
-            Ok(Content::Response(StoredHead {
-                status: StatusCode::from_u16(status)
-                    .map_err(|_| DecodeError::Malformed("status"))?,
-                headers: read_fields(fields)?,
-                life: read_life(&life),
-                presented: read_presented(presented)?,
-            }))
-        }
+        Head::Response { status, fields, life, presented } => Ok(Content::Response(StoredHead {
+            status: StatusCode::from_u16(status).map_err(|_| DecodeError::Malformed("status"))?,
+            headers: read_fields(fields)?,
+            life: read_life(&life),
+            presented: read_presented(presented)?,
+        })),
         Head::Variants { names, digests } => {
             if names.len() > MAX_NOMINATED || digests.len() > MAX_VARIANTS {
                 return Err(DecodeError::Malformed("too many variants"));

@@ -1,0 +1,94 @@
+//! The wrapped service with one request, as the engine drives it.
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts as _, OriginalUri, RawPathParams, Request};
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use cache_core::engine::{Changes, Origin};
+use cache_core::{Extracted, RequestHead};
+use futures_util::FutureExt as _;
+use http::Response;
+use tower_service::Service;
+
+use crate::body::{Incoming, read};
+use crate::cache::Cache;
+
+/// A service that was readied, and what it is to be called with.
+#[derive(Debug)]
+pub(crate) struct AxumOrigin<S> {
+    inner: S,
+    request: Request,
+    params: Vec<(String, String)>,
+    extracted: Vec<Extracted>,
+    cache: Cache,
+}
+
+impl<S> AxumOrigin<S> {
+    pub(crate) const fn new(inner: S, request: Request, cache: Cache) -> Self {
+        Self { inner, request, params: Vec::new(), extracted: Vec::new(), cache }
+    }
+
+    pub(crate) fn with_extracted(mut self, extracted: Vec<Extracted>) -> Self {
+        self.extracted = extracted;
+        self
+    }
+
+    /// Reads the path parameters, if a router has matched any.
+    pub(crate) fn with_params(mut self) -> Self {
+        let (mut parts, body) = self.request.into_parts();
+        // The extractor waits for nothing.
+        let found = RawPathParams::from_request_parts(&mut parts, &()).now_or_never();
+        if let Some(Ok(params)) = found {
+            self.params =
+                params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        }
+        self.request = Request::from_parts(parts, body);
+        self
+    }
+
+    pub(crate) const fn request(&self) -> &Request {
+        &self.request
+    }
+}
+
+impl<S> Origin for AxumOrigin<S>
+where
+    S: Service<Request<Body>>,
+    S::Response: IntoResponse,
+{
+    type Body = Incoming;
+    type Error = S::Error;
+
+    fn head(&self) -> RequestHead<'_> {
+        let request = &self.request;
+        // A nested router shortens the request's own URI; the client's is kept beside it.
+        let original = request.extensions().get::<OriginalUri>();
+        let uri = original.map_or_else(|| request.uri(), |original| &original.0);
+        RequestHead::new(request.method(), uri, request.headers())
+            .with_params(&self.params)
+            .with_extracted(&self.extracted)
+            .with_extensions(request.extensions())
+    }
+
+    async fn body(&mut self, limit: usize) -> Option<Bytes> {
+        let (whole, again) = read(std::mem::take(self.request.body_mut()), limit).await;
+        *self.request.body_mut() = again;
+        whole
+    }
+
+    async fn run(mut self, changes: Changes) -> Result<Response<Incoming>, S::Error> {
+        for (name, value) in changes.fields {
+            match value {
+                Some(value) => {
+                    self.request.headers_mut().insert(name, value);
+                }
+                None => {
+                    self.request.headers_mut().remove(name);
+                }
+            }
+        }
+        self.request.extensions_mut().insert(changes.wishes);
+        self.request.extensions_mut().insert(self.cache);
+        Ok(self.inner.call(self.request).await?.into_response().map(Incoming))
+    }
+}

@@ -1,0 +1,136 @@
+//! The service.
+
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use cache_core::RequestHead;
+use cache_core::engine::{Origin as _, Pending, Route, Spawn as _, Step};
+use cache_core::explain::Explain;
+use tower_service::Service;
+
+use crate::body::{Outgoing, TokioSpawn};
+use crate::cache::Cache;
+use crate::future::ResponseFuture;
+use crate::guard::Guards;
+use crate::origin::AxumOrigin;
+
+/// A service whose answers are cached. Made by [`CacheLayer`](crate::CacheLayer).
+#[derive(Clone, Debug)]
+pub struct CacheService<S> {
+    inner: S,
+    route: Route,
+    guards: Guards,
+}
+
+impl<S> CacheService<S> {
+    pub(crate) const fn new(inner: S, route: Route, guards: Guards) -> Self {
+        Self { inner, route, guards }
+    }
+}
+
+impl<S> Service<Request<Body>> for CacheService<S>
+where
+    S: Service<Request<Body>> + Clone + Send + 'static,
+    S::Response: IntoResponse,
+    S::Error: Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The service that was readied is the one to call; its clone takes its place.
+        let inner = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, inner);
+        let route = self.route.clone();
+        let life = route.lifeline();
+        if !self.guards.is_empty() {
+            let guards = self.guards.clone();
+            return ResponseFuture::task(life.clone(), async move {
+                let (mut parts, body) = request.into_parts();
+                let extracted = match guards.check(&mut parts).await {
+                    Ok(extracted) => extracted,
+                    Err(rejection) => return Ok(rejection),
+                };
+                let request = Request::from_parts(parts, body);
+                let origin = origin(&route, inner, request).with_extracted(extracted);
+                match begin(&route, &origin) {
+                    Begun::Answered(response) => Ok(response),
+                    Begun::Explain => Ok(explain(&route, origin.head()).await),
+                    Begun::Pending(pending) => serve(&route, pending, origin, life).await,
+                }
+            });
+        }
+        let origin = origin(&route, inner, request);
+        match begin(&route, &origin) {
+            Begun::Answered(response) => ResponseFuture::ready(response),
+            Begun::Explain => {
+                ResponseFuture::task(life, async move { Ok(explain(&route, origin.head()).await) })
+            }
+            Begun::Pending(pending) => ResponseFuture::task(life.clone(), async move {
+                serve(&route, pending, origin, life).await
+            }),
+        }
+    }
+}
+
+enum Begun {
+    Answered(Response),
+    Pending(Pending),
+    Explain,
+}
+
+fn origin<S>(route: &Route, inner: S, request: Request) -> AxumOrigin<S> {
+    let origin = AxumOrigin::new(inner, request, Cache::from(route.cache()));
+    if route.needs_params() { origin.with_params() } else { origin }
+}
+
+fn begin<S>(route: &Route, origin: &AxumOrigin<S>) -> Begun
+where
+    S: Service<Request<Body>>,
+    S::Response: IntoResponse,
+{
+    if origin.request().extensions().get::<Explain>().is_some() {
+        return Begun::Explain;
+    }
+    match route.attend(&origin.head()) {
+        Step::Reply(reply) => Begun::Answered(reply.map(Body::from)),
+        Step::Forward(pending) => Begun::Pending(pending),
+    }
+}
+
+async fn serve<S>(
+    route: &Route,
+    pending: Pending,
+    origin: AxumOrigin<S>,
+    life: cache_core::engine::Lifeline,
+) -> Result<Response, S::Error>
+where
+    S: Service<Request<Body>> + Send + 'static,
+    S::Response: IntoResponse,
+    S::Error: Send + 'static,
+    S::Future: Send,
+{
+    let served = route.serve(pending, origin, TokioSpawn, life).await?;
+    if let Some((refresh, origin)) = served.refresh {
+        TokioSpawn.spawn(async move {
+            // The refreshed response is nobody's answer; its failure was the handler's.
+            let _ = Route::run_refresh(refresh, origin, TokioSpawn).await;
+        });
+    }
+    Ok(served.response.map(|body| Body::new(Outgoing(body))))
+}
+
+async fn explain(route: &Route, head: RequestHead<'_>) -> Response {
+    let mut response = Response::new(Body::empty());
+    let explanation = route.explain(&head).await;
+    response.extensions_mut().insert(explanation);
+    response
+}

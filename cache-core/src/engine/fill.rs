@@ -1,0 +1,263 @@
+//! Storing a response: what is recorded while its body passes, and the put at the end.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http::header::{self, HeaderMap};
+
+use super::cache::Inner;
+use super::flight::{Lead, Verdict};
+use super::recall::Known;
+use super::route::{Kept, Route};
+use super::seek::variant_key;
+use crate::entry::{Content, Entry, StoredHead};
+use crate::field::entity_tag;
+use crate::key::Key;
+use crate::key::vary::{Presented, VariantRecord};
+use crate::policy::freshness::keep_until;
+use crate::policy::plan::{Planned, all_tags};
+use crate::policy::setting::EtagRule;
+use crate::policy::storable::{Storable, contradicts_length};
+use crate::reason::Reason;
+use crate::store::{PutOutcome, StoreError, Ticket};
+use crate::tag::{Tag, TagKind, Tags};
+use crate::wishes::Wishes;
+
+/// A put under way. It says whether the response is stored.
+pub(crate) type Putting = Pin<Box<dyn Future<Output = Result<(), Reason>> + Send>>;
+
+/// A response that is being stored: everything but its body, and the body so far.
+#[derive(Debug)]
+pub(crate) struct Recording {
+    pub(crate) route: Route,
+    pub(crate) kept: Kept,
+    pub(crate) planned: Planned,
+    pub(crate) ticket: Ticket,
+    pub(crate) lead: Option<Lead>,
+    pub(crate) record: Option<(VariantRecord, SystemTime)>,
+    pub(crate) storable: Storable,
+    pub(crate) status: StatusCode,
+    /// As they will be stored.
+    pub(crate) headers: HeaderMap,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) wishes: Wishes,
+    pub(crate) chunks: Vec<Bytes>,
+    pub(crate) length: usize,
+}
+
+/// A complete entry that only needs to be put.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    route: Route,
+    planned: Planned,
+    ticket: Ticket,
+    lead: Option<Lead>,
+    record: Option<(VariantRecord, SystemTime)>,
+    pub(crate) entry: Entry,
+}
+
+impl Recording {
+    /// Takes a copy of a chunk (a shared slice).
+    ///
+    /// An error says why recording must end; [`abandon`](Self::abandon) is then due.
+    pub(crate) fn push(&mut self, chunk: &Bytes) -> Result<(), Reason> {
+        self.length = self.length.saturating_add(chunk.len());
+        if self.length > self.route.shared.rules.max_body {
+            return Err(Reason::TooLarge);
+        }
+        if self.ticket.is_overdue(self.route.shared.cache.clock.monotonic()) {
+            return Err(Reason::TooOld);
+        }
+        self.chunks.push(chunk.clone());
+        Ok(())
+    }
+
+    /// Ends without storing.
+    pub(crate) fn abandon(self, reason: Reason) {
+        give_up(&self.route.shared.cache, self.ticket.key(), self.lead, reason);
+    }
+
+    /// Makes the entry. On an error the flight has been told.
+    pub(crate) fn seal(mut self) -> Result<Sealed, Reason> {
+        match self.entry() {
+            Ok(entry) => Ok(Sealed {
+                route: self.route,
+                planned: self.planned,
+                ticket: self.ticket,
+                lead: self.lead,
+                record: self.record,
+                entry,
+            }),
+            Err(reason) => {
+                self.abandon(reason);
+                Err(reason)
+            }
+        }
+    }
+
+    fn entry(&mut self) -> Result<Entry, Reason> {
+        let rules = &self.route.shared.rules;
+        let body = joined(std::mem::take(&mut self.chunks));
+        if contradicts_length(&self.kept.method, &self.headers, body.len()) {
+            return Err(Reason::BodyFailed);
+        }
+        // A handler may go on adding tags while its body streams.
+        let wishes = self.wishes.take();
+        if wishes.refuse || wishes.failed {
+            return Err(if wishes.refuse { Reason::Handler } else { Reason::Tags });
+        }
+        let tags = all_tags(std::mem::take(&mut self.tags), &wishes.tags)?;
+        let known = self.record.as_ref().map(|(record, _)| record.clone()).unwrap_or_default();
+        let names = known.union(&self.storable.nominated).ok_or(Reason::Vary)?;
+        let mut headers = std::mem::take(&mut self.headers);
+        let has_content = !self.planned.is_head;
+        if has_content && rules.etag != EtagRule::Off && !headers.contains_key(header::ETAG) {
+            let weak = rules.etag == EtagRule::Weak;
+            headers.insert(header::ETAG, entity_tag::generate(&body, weak));
+        }
+        let request = self.kept.head();
+        let key = variant_key(self.planned.key, &names, self.planned.is_head, &request);
+        let head = StoredHead {
+            status: self.status,
+            headers,
+            life: self.storable.life,
+            presented: Presented::take(&names, request.headers()),
+        };
+        let keep = keep_until(&head.life);
+        Ok(Entry::new(key, tags, keep, Content::Response(head), body))
+    }
+}
+
+impl Sealed {
+    /// Closes the flight, puts the entry, and ends the flight with the verdict.
+    pub(crate) fn put(mut self) -> Putting {
+        if let Some(lead) = &self.lead {
+            lead.close();
+        }
+        Box::pin(async move {
+            let lead = self.lead.take();
+            let primary = self.planned.key;
+            let route = self.route.clone();
+            let entry = self.entry.clone();
+            let stored = self.store().await;
+            let cache = &route.shared.cache;
+            match stored {
+                Ok(()) => {
+                    cache.counters.stored.one();
+                    cache.recall.set(primary.primary(), known(&entry));
+                    if let Some(lead) = lead {
+                        lead.end(Verdict::Stored(entry));
+                    }
+                }
+                Err(reason @ (Reason::Superseded | Reason::TooOld)) => {
+                    cache.counters.not_stored.one();
+                    cache.counters.reason(reason);
+                    if let Some(lead) = lead {
+                        lead.end(Verdict::LookAgain);
+                    }
+                }
+                Err(reason) => give_up(cache, entry.key(), lead, reason),
+            }
+            stored
+        })
+    }
+
+    async fn store(self) -> Result<(), Reason> {
+        let cache = &self.route.shared.cache;
+        let primary = Key::new(*self.planned.key.primary());
+        self.ensure_record(cache, primary).await?;
+        let ticket = self.ticket.for_variant(*self.entry.key());
+        put(cache, ticket, self.entry).await
+    }
+
+    /// Sees to it that the record of nominated fields leads to this variant.
+    async fn ensure_record(&self, cache: &Inner, primary: Key) -> Result<(), Reason> {
+        let Some(stored) = self.entry.response().filter(|stored| !stored.presented.is_empty())
+        else {
+            return Ok(());
+        };
+        let Some(variant) = self.entry.key().variant() else { return Ok(()) };
+        let names: Vec<_> = stored.presented.names().cloned().collect();
+        let needed = self.entry.keep_until();
+        let (record, until) = match &self.record {
+            Some((record, until)) => (record.clone(), *until),
+            None => (VariantRecord::default(), SystemTime::UNIX_EPOCH),
+        };
+        let (next, dropped) = match record.with(&names, *variant) {
+            None if until >= needed => return Ok(()),
+            None => (record, None),
+            Some(changed) => changed,
+        };
+        let reserved = |tag: &&Tag| tag.kind() != TagKind::User;
+        let tags: Tags = self.entry.tags().iter().filter(reserved).cloned().collect();
+        // Kept for twice as long as its newest variant, so that most fills find it good.
+        let life = needed.duration_since(stored.life.stored_at).unwrap_or_default();
+        let keep = needed.checked_add(life).unwrap_or(needed).max(until);
+        let entry = Entry::new(primary, tags, keep, Content::Variants(next), Bytes::new());
+        let ticket = ask(cache, "begin", cache.store.begin(&primary)).await?;
+        put(cache, ticket, entry).await?;
+        if let Some(dropped) = dropped {
+            forget(cache, primary.variant_of(dropped)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Replaces the oldest variant of a key with nothing, so that variants stay bounded.
+async fn forget(cache: &Inner, key: Key) -> Result<(), Reason> {
+    let ticket = ask(cache, "begin", cache.store.begin(&key)).await?;
+    let nothing = Content::Variants(VariantRecord::default());
+    let past = SystemTime::UNIX_EPOCH;
+    let entry = Entry::new(key, Tags::default(), past, nothing, Bytes::new());
+    put(cache, ticket, entry).await
+}
+
+async fn put(cache: &Inner, ticket: Ticket, entry: Entry) -> Result<(), Reason> {
+    match ask(cache, "put", cache.store.put(ticket, entry)).await? {
+        PutOutcome::Stored => Ok(()),
+        PutOutcome::Superseded => Err(Reason::Superseded),
+        PutOutcome::Refused(why) => Err(why.into()),
+    }
+}
+
+pub(crate) async fn ask<T>(
+    cache: &Inner,
+    call: &'static str,
+    answer: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, Reason> {
+    cache.ask(call, answer).await.map_err(|error| Reason::from(error.kind()))
+}
+
+/// What this process remembers of an entry it found or stored.
+pub(crate) fn known(entry: &Entry) -> Known {
+    let names = entry.response().map(|stored| stored.presented.names().cloned().collect());
+    Known { names: names.unwrap_or_else(Arc::default), tags: entry.tags().clone() }
+}
+
+/// A response is not stored: count it, stop coalescing for a while, release the followers.
+pub(crate) fn give_up(cache: &Inner, key: &Key, lead: Option<Lead>, reason: Reason) {
+    cache.counters.not_stored.one();
+    cache.counters.reason(reason);
+    cache.cool.add(key, cache.clock.monotonic());
+    if let Some(lead) = lead {
+        lead.end(Verdict::NotStored);
+    }
+}
+
+fn joined(mut chunks: Vec<Bytes>) -> Bytes {
+    match chunks.len() {
+        0 => Bytes::new(),
+        1 => chunks.remove(0),
+        _ => {
+            let mut whole = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
+            for chunk in &chunks {
+                whole.extend_from_slice(chunk);
+            }
+            whole.freeze()
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Flights: one run of the handler shared by the requests that want the same thing.
+//!
+//! The first request that misses *leads*; later ones *follow* until the leader has a verdict. A
+//! follower may be given the leader's response only if it joined while the flight was open: the
+//! leader closes it before the put, and the put's verdict then covers every invalidation that
+//! returned before any of those followers began (rules I1 and I5). Who comes after the closing
+//! waits too, so that the handler is not run twice, but looks up for itself afterwards.
+//!
+//! A leader that goes away without a verdict (an error, a panic, a dropped future) gives the
+//! verdict `Failed` by being dropped: nobody is left hanging.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as Slot;
+use tokio::sync::watch;
+
+use crate::entry::Entry;
+use crate::key::Key;
+
+/// Counters of ended flights, addressed by hash: a power of two.
+const GENERATIONS: usize = 1024;
+
+/// All flights of a cache.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    open: DashMap<Key, Arc<Flight>>,
+    /// How many flights have ended, per slot. A request reads its slot before it looks up and
+    /// again when it has become a leader: a difference means that the answer may be in the store
+    /// by now. Keys that share a slot cost each other a second lookup at worst.
+    generations: Box<[AtomicU64]>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    phase: watch::Sender<Phase>,
+    followers: AtomicUsize,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    Open,
+    Closed,
+    Done(Verdict),
+}
+
+/// How a flight ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    /// The response is stored.
+    Stored(Entry),
+    /// It is not, but another lookup may help.
+    LookAgain,
+    /// It is not, and the next one would not be either.
+    NotStored,
+    /// There is no response.
+    Failed,
+}
+
+/// What a request that misses becomes.
+#[derive(Debug)]
+pub(crate) enum Joined {
+    /// It runs the handler for all.
+    Lead(Lead),
+    /// It waits.
+    Follow(Follower),
+    /// The flight has no room.
+    Full,
+}
+
+impl Default for Flights {
+    fn default() -> Self {
+        let generations = (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect();
+        Self { open: DashMap::new(), generations }
+    }
+}
+
+impl Flights {
+    /// Joins the flight for `key`, or opens it.
+    pub(crate) fn join(self: &Arc<Self>, key: Key, max_followers: usize) -> Joined {
+        match self.open.entry(key) {
+            Slot::Occupied(slot) => {
+                let flight = slot.get();
+                if flight.followers.fetch_add(1, Ordering::Relaxed) >= max_followers {
+                    flight.followers.fetch_sub(1, Ordering::Relaxed);
+                    return Joined::Full;
+                }
+                // Read before the leader's close, hence before its put.
+                let early = matches!(*flight.phase.borrow(), Phase::Open);
+                Joined::Follow(Follower {
+                    phase: flight.phase.subscribe(),
+                    early,
+                    flight: Arc::clone(flight),
+                })
+            }
+            Slot::Vacant(slot) => {
+                let flight = Arc::new(Flight {
+                    phase: watch::channel(Phase::Open).0,
+                    followers: AtomicUsize::new(0),
+                });
+                slot.insert(Arc::clone(&flight));
+                Joined::Lead(Lead { flights: Arc::clone(self), key, flight, ended: false })
+            }
+        }
+    }
+
+    /// How many flights that share the slot of `key` have ended.
+    pub(crate) fn generation(&self, key: &Key) -> u64 {
+        self.slot(key).load(Ordering::SeqCst)
+    }
+
+    fn slot(&self, key: &Key) -> &AtomicU64 {
+        static NONE: AtomicU64 = AtomicU64::new(0);
+        let index = usize::try_from(key.primary().fold() % GENERATIONS as u64).unwrap_or_default();
+        self.generations.get(index).unwrap_or(&NONE)
+    }
+}
+
+/// The right and duty to end a flight.
+#[derive(Debug)]
+pub(crate) struct Lead {
+    flights: Arc<Flights>,
+    key: Key,
+    flight: Arc<Flight>,
+    ended: bool,
+}
+
+impl Lead {
+    /// Nobody who joins from now on is given this flight's response. Called before the put.
+    pub(crate) fn close(&self) {
+        self.flight.phase.send_if_modified(|phase| {
+            let open = matches!(phase, Phase::Open);
+            if open {
+                *phase = Phase::Closed;
+            }
+            open
+        });
+    }
+
+    /// Ends the flight.
+    pub(crate) fn end(mut self, verdict: Verdict) {
+        self.finish(verdict);
+    }
+
+    fn finish(&mut self, verdict: Verdict) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        // Counted before it is gone from the table: whoever finds the table empty sees the count.
+        self.flights.slot(&self.key).fetch_add(1, Ordering::SeqCst);
+        self.flights.open.remove(&self.key);
+        self.flight.phase.send_replace(Phase::Done(verdict));
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.finish(Verdict::Failed);
+    }
+}
+
+/// A request that waits for a flight.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    phase: watch::Receiver<Phase>,
+    flight: Arc<Flight>,
+    early: bool,
+}
+
+impl Follower {
+    /// Waits for the verdict. A follower that joined after the closing is told to look again.
+    pub(crate) async fn verdict(mut self) -> Verdict {
+        let early = self.early;
+        let phase = self.phase.wait_for(|phase| matches!(phase, Phase::Done(_))).await;
+        match phase.as_deref() {
+            Ok(Phase::Done(Verdict::Stored(_))) if !early => Verdict::LookAgain,
+            Ok(Phase::Done(verdict)) => verdict.clone(),
+            _ => Verdict::Failed,
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.flight.followers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Digest;
+
+    fn key() -> Key {
+        Key::new(Digest::of(b"k"))
+    }
+
+    #[tokio::test]
+    async fn a_dropped_leader_releases_its_followers_and_the_key() {
+        let flights = Arc::new(Flights::default());
+        let Joined::Lead(lead) = flights.join(key(), 1) else { panic!("first leads") };
+        let Joined::Follow(follower) = flights.join(key(), 1) else { panic!("second follows") };
+        assert!(matches!(flights.join(key(), 1), Joined::Full));
+        let before = flights.generation(&key());
+        drop(lead);
+        assert!(matches!(follower.verdict().await, Verdict::Failed));
+        assert_eq!(flights.generation(&key()), before + 1);
+        assert!(matches!(flights.join(key(), 1), Joined::Lead(_)));
+        assert!(flights.open.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_late_follower_looks_for_itself() {
+        let flights = Arc::new(Flights::default());
+        let Joined::Lead(lead) = flights.join(key(), 9) else { panic!("first leads") };
+        let Joined::Follow(early) = flights.join(key(), 9) else { panic!("second follows") };
+        lead.close();
+        let Joined::Follow(late) = flights.join(key(), 9) else { panic!("third waits") };
+        let entry = Entry::new(
+            key(),
+            crate::tag::Tags::default(),
+            std::time::SystemTime::UNIX_EPOCH,
+            crate::entry::Content::Variants(crate::key::vary::VariantRecord::default()),
+            bytes::Bytes::new(),
+        );
+        lead.end(Verdict::Stored(entry));
+        assert!(matches!(early.verdict().await, Verdict::Stored(_)));
+        assert!(matches!(late.verdict().await, Verdict::LookAgain));
+    }
+}

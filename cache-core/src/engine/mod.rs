@@ -1,0 +1,28 @@
+//! From a request to an answer.
+//!
+//! A [`Route`] decides ([`Route::attend`], [`Route::serve`]); a [`Cache`] is what routes share.
+//! An adapter supplies an [`Origin`] (the wrapped service with one request), a [`Body`] for its
+//! responses and a way to [`Spawn`]; it takes no decision.
+//!
+//! [`Body`]: crate::body::Body
+
+mod cache;
+mod cool;
+pub mod explain;
+mod fill;
+mod flight;
+mod recall;
+mod reply;
+mod route;
+mod seek;
+pub mod serve;
+mod spawn;
+mod status;
+mod tee;
+pub mod write;
+
+pub use self::cache::{Cache, CacheBuilder, InvalidateError, NamespaceHandle};
+pub use self::route::{Pending, Route, Step};
+pub use self::serve::{Changes, Origin, Refresh, Served};
+pub use self::spawn::{Detached, Lifeline, Spawn, Surviving};
+pub use self::tee::{Drain, ServedBody};

@@ -1,0 +1,215 @@
+//! A route: a policy in force on a cache, and the first, synchronous half of a request's way.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, Uri};
+
+use super::cache::{Cache, Inner};
+use super::reply::{How, reply};
+use super::seek::{Next, Resolved, Seek};
+use super::spawn::Lifeline;
+use crate::head::{Extracted, RequestHead};
+use crate::policy::plan::{self, Planned};
+use crate::policy::rules::KeySource;
+use crate::policy::{KeyFunction, Policy, PolicyError, Rules};
+use crate::reason::Reason;
+
+/// A policy in force. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) cache: Arc<Inner>,
+    pub(crate) rules: Rules,
+    /// An unknown placeholder was logged.
+    pub(crate) complained: AtomicBool,
+}
+
+/// What to do with a request.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "adapters must handle both, and there is no third")]
+pub enum Step {
+    /// Send this.
+    Reply(Response<Bytes>),
+    /// Go on with [`Route::serve`](super::serve::serve).
+    Forward(Pending),
+}
+
+/// A request that was not answered at once.
+#[derive(Debug)]
+pub struct Pending(pub(crate) State);
+
+#[derive(Debug)]
+pub(crate) enum State {
+    /// Not for the cache.
+    Bypass(Reason),
+    /// The key needs the request's body or an asynchronous function.
+    Unplanned,
+    /// The store must be waited for.
+    Planned(Planned),
+    /// Looked up.
+    Resolved(Planned, Resolved, u64),
+}
+
+impl Route {
+    /// Puts a policy, over the application's, in force.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be, with its value.
+    pub fn new<P>(cache: &Cache, policy: P) -> Result<Self, PolicyError>
+    where
+        P: TryInto<Policy>,
+        PolicyError: From<P::Error>,
+    {
+        let rules = Rules::resolve(&cache.inner.policy, &policy.try_into()?)?;
+        let cache = Arc::clone(&cache.inner);
+        let complained = AtomicBool::new(false);
+        Ok(Self { shared: Arc::new(Shared { cache, rules, complained }) })
+    }
+
+    /// The cache that the route belongs to.
+    #[must_use]
+    pub fn cache(&self) -> Cache {
+        Cache { inner: Arc::clone(&self.shared.cache) }
+    }
+
+    /// Whether templates or functions of the policy may read path parameters.
+    #[must_use]
+    pub fn needs_params(&self) -> bool {
+        self.shared.rules.needs_params()
+    }
+
+    /// Whether a method's body takes part in the key.
+    #[must_use]
+    pub fn reads_body(&self, method: &Method) -> bool {
+        plan::body_in_key(method) && self.shared.rules.methods.contains(method)
+    }
+
+    /// Something to keep a request's work alive by.
+    #[must_use]
+    pub fn lifeline(&self) -> Lifeline {
+        Lifeline::new(&self.shared.cache.detached)
+    }
+
+    /// Answers from a store that never waits, without waiting; says how to go on otherwise.
+    #[must_use]
+    pub fn attend(&self, head: &RequestHead<'_>) -> Step {
+        let Shared { cache, rules, .. } = &*self.shared;
+        if let Err(reason) = self.admit(head) {
+            return Step::Forward(Pending(State::Bypass(reason)));
+        }
+        let asynchronous = matches!(&rules.key, KeySource::Function(KeyFunction::Async(_)));
+        if asynchronous || plan::body_in_key(head.method()) {
+            return Step::Forward(Pending(State::Unplanned));
+        }
+        let planned = match self.derive(head, None, None) {
+            Ok(planned) => planned,
+            Err(reason) => return Step::Forward(Pending(State::Bypass(reason))),
+        };
+        let generation = cache.flights.generation(&planned.key);
+        match self.try_seek(&planned, head) {
+            None => Step::Forward(Pending(State::Planned(planned))),
+            Some(Resolved::Serve(entry, state)) => {
+                cache.counters.hits.one();
+                Step::Reply(self.reply(head, &entry, &state, How::Fresh))
+            }
+            Some(resolved) => {
+                Step::Forward(Pending(State::Resolved(planned, resolved, generation)))
+            }
+        }
+    }
+
+    pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<(), Reason> {
+        if !self.shared.cache.enabled.load(std::sync::atomic::Ordering::Relaxed) {
+            return Err(Reason::SwitchedOff);
+        }
+        plan::admit(&self.shared.rules, head)
+    }
+
+    /// The plan, with a synchronous key function run here.
+    pub(crate) fn derive(
+        &self,
+        head: &RequestHead<'_>,
+        custom: Option<String>,
+        body: Option<&crate::key::Digest>,
+    ) -> Result<Planned, Reason> {
+        let rules = &self.shared.rules;
+        let custom = match &rules.key {
+            KeySource::Function(KeyFunction::Sync(function)) => {
+                let asked = std::panic::AssertUnwindSafe(|| function(head));
+                match std::panic::catch_unwind(asked) {
+                    Ok(Ok(text)) => Some(text),
+                    Ok(Err(error)) => {
+                        tracing::warn!(%error, "the key function failed");
+                        return Err(Reason::KeyFailed);
+                    }
+                    Err(_) => return Err(Reason::KeyFailed),
+                }
+            }
+            _ => custom,
+        };
+        plan::derive(rules, head, custom, body)
+    }
+
+    fn try_seek(&self, planned: &Planned, head: &RequestHead<'_>) -> Option<Resolved> {
+        let Shared { cache, rules, .. } = &*self.shared;
+        let mut seek = Seek::new(planned, Arc::default());
+        let mut key = seek.first(head);
+        loop {
+            let found = cache.store.try_lookup(&key, &[])?;
+            match seek.step(rules, head, found, cache.clock.now()) {
+                Next::Look(next) => key = next,
+                Next::Done(resolved) => return Some(resolved),
+            }
+        }
+    }
+
+    pub(crate) fn reply(
+        &self,
+        head: &RequestHead<'_>,
+        entry: &crate::entry::Entry,
+        state: &crate::policy::freshness::Freshness,
+        how: How,
+    ) -> Response<Bytes> {
+        let Shared { cache, rules, .. } = &*self.shared;
+        match entry.response() {
+            Some(stored) => reply(rules, &cache.name, head, entry, stored, state, how),
+            // Only responses are resolved to be served.
+            None => Response::new(Bytes::new()),
+        }
+    }
+}
+
+/// A request's head, kept for the time when the framework has taken the request.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) method: Method,
+    uri: Uri,
+    pub(crate) headers: HeaderMap,
+    params: Vec<(String, String)>,
+    extracted: Vec<Extracted>,
+}
+
+impl Kept {
+    pub(crate) fn of(head: &RequestHead<'_>) -> Self {
+        Self {
+            method: head.method().clone(),
+            uri: head.uri().clone(),
+            headers: head.headers().clone(),
+            params: head.params().to_vec(),
+            extracted: head.extracted().to_vec(),
+        }
+    }
+
+    pub(crate) fn head(&self) -> RequestHead<'_> {
+        RequestHead::new(&self.method, &self.uri, &self.headers)
+            .with_params(&self.params)
+            .with_extracted(&self.extracted)
+    }
+}

@@ -1,0 +1,190 @@
+//! From a plan to a verdict on what is stored: which keys to look under, and what the findings
+//! mean for this request. Pure: the callers do the looking.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::HeaderName;
+
+use crate::entry::{Content, Entry};
+use crate::field::cache_control::CacheControl;
+use crate::head::RequestHead;
+use crate::key::canonical::{Canonical, Part};
+use crate::key::vary::{VariantRecord, variant};
+use crate::key::{Digest, Key};
+use crate::policy::Rules;
+use crate::policy::freshness::{Freshness, Use, freshness, usable};
+use crate::policy::plan::Planned;
+use crate::reason::Reason;
+use crate::store::{Lookup, Ticket};
+
+/// What the findings mean.
+#[derive(Debug)]
+pub(crate) enum Resolved {
+    /// Serve this.
+    Serve(Entry, Freshness),
+    /// Serve this, and refresh it.
+    ServeAndRefresh(Entry, Freshness, Miss),
+    /// Ask the handler.
+    Forward(Miss),
+}
+
+/// What is known when the handler must be asked.
+#[derive(Debug)]
+pub(crate) struct Miss {
+    /// Why.
+    pub(crate) reason: Reason,
+    /// The key that was looked under last, and that a fill is for.
+    pub(crate) key: Key,
+    /// The right to fill it.
+    pub(crate) ticket: Option<Ticket>,
+    /// What to serve if the handler fails.
+    pub(crate) fallback: Option<Entry>,
+    /// The record of nominated fields as it lies in the store, and how long it is kept.
+    pub(crate) record: Option<(VariantRecord, SystemTime)>,
+}
+
+/// What to do after a finding.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Look under this key too.
+    Look(Key),
+    /// That was all.
+    Done(Resolved),
+}
+
+/// The state of a search.
+#[derive(Debug)]
+pub(crate) struct Seek {
+    primary: Key,
+    is_head: bool,
+    /// Looking under the HEAD class now.
+    head_class: bool,
+    names: Arc<[HeaderName]>,
+    /// The names are this process's recollection, not yet seen in the store.
+    recalled: bool,
+    record: Option<(VariantRecord, SystemTime)>,
+    fallback: Option<Entry>,
+}
+
+impl Seek {
+    /// A search for a planned request. `names` are the nominated fields as last seen, if any.
+    pub(crate) fn new(planned: &Planned, names: Arc<[HeaderName]>) -> Self {
+        Self {
+            primary: planned.key,
+            is_head: planned.is_head,
+            head_class: false,
+            recalled: !names.is_empty(),
+            names,
+            record: None,
+            fallback: None,
+        }
+    }
+
+    /// Where to look first.
+    pub(crate) fn first(&self, head: &RequestHead<'_>) -> Key {
+        self.key(head)
+    }
+
+    /// Takes what was found under the last key.
+    pub(crate) fn step(
+        &mut self,
+        rules: &Rules,
+        head: &RequestHead<'_>,
+        found: Lookup,
+        now: SystemTime,
+    ) -> Next {
+        let looked_under = self.key(head);
+        let (entry, ticket) = match found {
+            Lookup::Found(entry, ticket) => (entry, ticket),
+            Lookup::Miss(ticket) => {
+                let reason =
+                    if self.names.is_empty() { Reason::Absent } else { Reason::OtherVariant };
+                return self.forward(head, looked_under, reason, Some(ticket));
+            }
+        };
+        if let Content::Variants(record) = entry.content() {
+            // A record under a variant's key is not ours; looking further would not end.
+            if looked_under.variant().is_some() || record.names().is_empty() {
+                return self.forward(head, looked_under, Reason::Absent, ticket);
+            }
+            self.names = record.names().into();
+            self.record = Some((record.clone(), entry.keep_until()));
+            return Next::Look(self.key(head));
+        }
+        let Some(stored) = entry.response() else {
+            return self.forward(head, looked_under, Reason::Absent, ticket);
+        };
+        if !stored.presented.matches(head.headers()) {
+            return self.forward(head, looked_under, Reason::OtherVariant, ticket);
+        }
+        let state = freshness(&stored.life, now);
+        let client = rules.honours_client().then(|| CacheControl::of_request(head.headers()));
+        match usable(&stored.life, &state, client.as_ref()) {
+            Use::Serve => Next::Done(Resolved::Serve(entry, state)),
+            Use::ServeAndRefresh => {
+                let miss = self.miss(looked_under, Reason::Expired, ticket);
+                Next::Done(Resolved::ServeAndRefresh(entry, state, miss))
+            }
+            Use::OnlyOnError => {
+                self.fallback = Some(entry);
+                self.forward(head, looked_under, Reason::Expired, ticket)
+            }
+            Use::NotForThisRequest => {
+                self.forward(head, looked_under, Reason::RequestDirective, ticket)
+            }
+            Use::None => self.forward(head, looked_under, Reason::Expired, ticket),
+        }
+    }
+
+    /// Nothing servable under this key. Names that were only recalled are given up: the record in
+    /// the store decides. A HEAD request tries its own class, then the handler.
+    fn forward(
+        &mut self,
+        head: &RequestHead<'_>,
+        key: Key,
+        reason: Reason,
+        ticket: Option<Ticket>,
+    ) -> Next {
+        if std::mem::take(&mut self.recalled) {
+            self.names = Arc::default();
+            self.head_class = false;
+            return Next::Look(self.key(head));
+        }
+        if self.is_head && !self.head_class {
+            self.head_class = true;
+            return Next::Look(self.key(head));
+        }
+        Next::Done(Resolved::Forward(self.miss(key, reason, ticket)))
+    }
+
+    fn miss(&mut self, key: Key, reason: Reason, ticket: Option<Ticket>) -> Miss {
+        Miss { reason, key, ticket, fallback: self.fallback.take(), record: self.record.take() }
+    }
+
+    fn key(&self, head: &RequestHead<'_>) -> Key {
+        variant_key(self.primary, &self.names, self.head_class, head)
+    }
+}
+
+/// The key of a request's variant. The HEAD class is told apart here, not in the primary key, so
+/// that both classes share a shard.
+pub(crate) fn variant_key(
+    primary: Key,
+    names: &[HeaderName],
+    head_class: bool,
+    head: &RequestHead<'_>,
+) -> Key {
+    match (names.is_empty(), head_class) {
+        (true, false) => primary,
+        (false, false) => primary.variant_of(variant(names, head.headers())),
+        (_, true) => primary.variant_of(head_variant(&variant(names, head.headers()))),
+    }
+}
+
+fn head_variant(variant: &Digest) -> Digest {
+    let mut canonical = Canonical::new();
+    canonical.part(Part::Method, b"HEAD");
+    canonical.part(Part::Nominated, variant.as_bytes());
+    canonical.digest()
+}

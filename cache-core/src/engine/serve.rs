@@ -1,0 +1,729 @@
+//! The one driver: a request's way through lookup, flight, handler and store.
+//!
+//! It has no `Send` bound of its own: it is as sendable as the [`Origin`] it drives, so that the
+//! same loop runs in a tower service and in an actix service.
+//!
+//! | the future is dropped | what happens |
+//! |---|---|
+//! | during a lookup or as a follower | nothing |
+//! | while the handler runs, as a leader or alone, before the response is known to be storable | the work goes on elsewhere, if it still can be stored ([`Surviving`](super::Surviving)) |
+//! | while a body streams | the rest is read elsewhere |
+//! | during a put | the put is finished elsewhere |
+//! | while a bypassed request's handler runs | the handler is dropped, as without a cache |
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, Response, StatusCode};
+
+use super::fill::{Recording, ask, give_up, known};
+use super::flight::{Joined, Lead, Verdict};
+use super::reply::How;
+use super::route::{Kept, Pending, Route, Shared, State};
+use super::seek::{Miss, Next, Resolved, Seek};
+use super::spawn::{Lifeline, Spawn};
+use super::status::{self, Seconds, Story};
+use super::tee::{Drain, Frames, ServedBody};
+use crate::body::{Body, Frame};
+use crate::entry::Entry;
+use crate::field::cache_control::CacheControl;
+use crate::field::conditional;
+use crate::head::RequestHead;
+use crate::key::Digest;
+use crate::policy::freshness::freshness;
+use crate::policy::plan::{self, Planned};
+use crate::policy::rules::KeySource;
+use crate::policy::setting::Coalesce;
+use crate::policy::storable::{self, storable};
+use crate::policy::{KeyFunction, Lifetime, ResponseHead};
+use crate::reason::{Forwarded, Reason};
+use crate::store::{Lookup, Ticket};
+use crate::tag::Tag;
+use crate::wishes::Wishes;
+
+/// The wrapped service with one request: an adapter's part.
+pub trait Origin: Sized {
+    /// The body of its responses.
+    type Body: Body;
+    /// Why it gave no response at all; passed on as it is.
+    type Error;
+
+    /// The request's head.
+    fn head(&self) -> RequestHead<'_>;
+
+    /// Reads the request's body, of at most `limit` bytes, and keeps it for the handler. `None`
+    /// if it is longer or could not be read; the handler must still see all of it.
+    fn body(&mut self, limit: usize) -> impl Future<Output = Option<Bytes>>;
+
+    /// Runs the handler once.
+    fn run(
+        self,
+        changes: Changes,
+    ) -> impl Future<Output = Result<Response<Self::Body>, Self::Error>>;
+}
+
+/// What the handler gets otherwise than the client sent it.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Changes {
+    /// Request fields to remove, or to replace all lines of.
+    pub fields: Vec<(HeaderName, Option<HeaderValue>)>,
+    /// The handle by which the handler speaks to the cache, for the request's extensions.
+    pub wishes: Wishes,
+}
+
+/// An answer, and what remains to be done behind it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Served<O: Origin, S: Spawn<Drain<O::Body>>> {
+    /// The answer.
+    pub response: Response<ServedBody<O::Body, S>>,
+    /// A refresh to run on its own, with the origin that was not needed for the answer.
+    pub refresh: Option<(Refresh, O)>,
+}
+
+/// A stale response was served and is to be replaced. One at a time per key.
+#[derive(Debug)]
+pub struct Refresh {
+    route: Route,
+    fill: Fill,
+}
+
+type Answer<O, S> = Result<Response<ServedBody<<O as Origin>::Body, S>>, <O as Origin>::Error>;
+
+/// What a run of the handler is for.
+#[derive(Debug)]
+struct Fill {
+    planned: Planned,
+    /// Why the request was not answered from the store.
+    reason: Reason,
+    /// The right to store the response, or why there is none.
+    ticket: Result<Ticket, Reason>,
+    tags: Vec<Tag>,
+    lead: Option<Lead>,
+    miss: Miss,
+}
+
+impl Route {
+    /// Finishes what [`attend`](Self::attend) left pending.
+    ///
+    /// # Errors
+    ///
+    /// Only the origin's own.
+    ///
+    /// # Panics
+    ///
+    /// Where the handler does, unless a stale response may be served in its place.
+    ///
+    /// # Cancellation
+    ///
+    /// See the [module](super::serve).
+    pub async fn serve<O, S>(
+        &self,
+        pending: Pending,
+        mut origin: O,
+        spawn: S,
+        life: Lifeline,
+    ) -> Result<Served<O, S>, O::Error>
+    where
+        O: Origin,
+        S: Spawn<Drain<O::Body>>,
+    {
+        let cache = &self.shared.cache;
+        let (planned, mut resolved, mut generation) = match pending.0 {
+            State::Bypass(reason) => return self.bypass(origin, reason).await,
+            State::Resolved(planned, resolved, generation) => (planned, Some(resolved), generation),
+            State::Planned(planned) => (planned, None, 0),
+            State::Unplanned => match self.plan(&mut origin).await {
+                Ok(planned) => (planned, None, 0),
+                Err(reason) => return self.bypass(origin, reason).await,
+            },
+        };
+        let mut flights = 0;
+        loop {
+            let now = match resolved.take() {
+                Some(resolved) => resolved,
+                None => {
+                    generation = cache.flights.generation(&planned.key);
+                    self.seek(&planned, &origin.head()).await
+                }
+            };
+            let miss = match now {
+                Resolved::Serve(entry, state) => {
+                    cache.counters.hits.one();
+                    let reply = self.reply(&origin.head(), &entry, &state, How::Fresh);
+                    return Ok(served(reply, None));
+                }
+                Resolved::ServeAndRefresh(entry, state, miss) => {
+                    cache.counters.stale_hits.one();
+                    let reply = self.reply(&origin.head(), &entry, &state, How::Revalidating);
+                    let refresh = self.refresh(planned, miss, &origin.head()).await;
+                    return Ok(served(reply, refresh.map(|refresh| (refresh, origin))));
+                }
+                Resolved::Forward(miss) => miss,
+            };
+            if self.only_if_cached(&origin.head()) {
+                return Ok(served(self.gateway_timeout(), None));
+            }
+            let mut fill = self.prepare(planned.clone(), miss, &origin.head()).await;
+            match self.join(&fill, generation, flights).await {
+                Flown::Run(lead, reason) => {
+                    fill.lead = lead;
+                    fill.reason = reason.unwrap_or(fill.reason);
+                    let response = self.fill(fill, origin, spawn, &life).await?;
+                    return Ok(Served { response, refresh: None });
+                }
+                Flown::LookAgain => {}
+                Flown::Landed(entry) => {
+                    let found = Lookup::Found(entry, None);
+                    if let Some((entry, state)) = self.fits(&planned, &origin.head(), found) {
+                        cache.counters.collapsed.one();
+                        let reply = self.reply(&origin.head(), &entry, &state, How::Collapsed);
+                        return Ok(served(reply, None));
+                    }
+                }
+            }
+            flights += 1;
+        }
+    }
+
+    /// Runs a refresh to its end.
+    ///
+    /// # Errors
+    ///
+    /// Only the origin's own; nobody waits for it.
+    ///
+    /// # Panics
+    ///
+    /// Where the handler does.
+    ///
+    /// # Cancellation
+    ///
+    /// The key may be refreshed anew.
+    pub async fn run_refresh<O, S>(refresh: Refresh, origin: O, spawn: S) -> Result<(), O::Error>
+    where
+        O: Origin,
+        S: Spawn<Drain<O::Body>>,
+    {
+        let Refresh { route, fill } = refresh;
+        route.shared.cache.counters.refreshes.one();
+        let response = route.fill(fill, origin, spawn, &route.lifeline()).await?;
+        response.into_body().discard().await;
+        Ok(())
+    }
+
+    /// The handler's answer, past the cache.
+    async fn bypass<O, S>(&self, origin: O, reason: Reason) -> Result<Served<O, S>, O::Error>
+    where
+        O: Origin,
+        S: Spawn<Drain<O::Body>>,
+    {
+        let Shared { cache, rules, .. } = &*self.shared;
+        cache.counters.bypasses.one();
+        cache.counters.reason(reason);
+        if reason == Reason::UnknownPlaceholder {
+            self.complain(reason);
+        }
+        // What the handler must not see depends on the key, and there is none.
+        let mut response = origin.run(Changes::default()).await?;
+        let story = Story::Bypassed { fwd: Forwarded::from(reason), reason };
+        status::tell(rules, &cache.name, None, story, response.headers_mut());
+        Ok(Served { response: response.map(ServedBody::origin), refresh: None })
+    }
+
+    async fn plan<O: Origin>(&self, origin: &mut O) -> Result<Planned, Reason> {
+        let rules = &self.shared.rules;
+        let body = if plan::body_in_key(origin.head().method()) {
+            let whole = origin.body(rules.key_body_limit).await.ok_or(Reason::RequestBody)?;
+            Some(Digest::of(&whole))
+        } else {
+            None
+        };
+        let custom = match &rules.key {
+            KeySource::Function(KeyFunction::Async(function)) => {
+                let head = origin.head();
+                let asked = std::panic::catch_unwind(AssertUnwindSafe(|| function(&head)));
+                let asked = asked.map_err(|_| Reason::KeyFailed)?;
+                match AssertUnwindSafe(asked).catch_unwind().await {
+                    Ok(Ok(text)) => Some(text),
+                    Ok(Err(error)) => {
+                        tracing::warn!(%error, "the key function failed");
+                        return Err(Reason::KeyFailed);
+                    }
+                    Err(_) => return Err(Reason::KeyFailed),
+                }
+            }
+            _ => None,
+        };
+        self.derive(&origin.head(), custom, body.as_ref())
+    }
+
+    /// Looks up, waiting where the store does.
+    async fn seek(&self, planned: &Planned, head: &RequestHead<'_>) -> Resolved {
+        let Shared { cache, rules, .. } = &*self.shared;
+        let known_before = cache.recall.get(planned.key.primary());
+        let mut seek = Seek::new(planned, known_before.names);
+        let mut key = seek.first(head);
+        loop {
+            let found = match cache.store.try_lookup(&key, &known_before.tags) {
+                Some(found) => found,
+                None => {
+                    let asked = cache.store.lookup(&key, &known_before.tags);
+                    match ask(cache, "lookup", asked).await {
+                        Ok(found) => found,
+                        Err(reason) => {
+                            let miss =
+                                Miss { reason, key, ticket: None, fallback: None, record: None };
+                            return Resolved::Forward(miss);
+                        }
+                    }
+                }
+            };
+            match seek.step(rules, head, found, cache.clock.now()) {
+                Next::Look(next) => key = next,
+                Next::Done(resolved) => {
+                    if let Resolved::Serve(entry, _) = &resolved
+                        && *entry.tags() != known_before.tags
+                    {
+                        cache.recall.set(planned.key.primary(), known(entry));
+                    }
+                    return resolved;
+                }
+            }
+        }
+    }
+
+    /// Whether a follower may have the leader's response: the same judgement as on a lookup.
+    fn fits(
+        &self,
+        planned: &Planned,
+        head: &RequestHead<'_>,
+        found: Lookup,
+    ) -> Option<(Entry, crate::policy::freshness::Freshness)> {
+        let mut seek = Seek::new(planned, std::sync::Arc::default());
+        let now = self.shared.cache.clock.now();
+        match seek.step(&self.shared.rules, head, found, now) {
+            Next::Done(Resolved::Serve(entry, state)) => Some((entry, state)),
+            _ => None,
+        }
+    }
+
+    fn only_if_cached(&self, head: &RequestHead<'_>) -> bool {
+        self.shared.rules.honours_client()
+            && CacheControl::of_request(head.headers()).only_if_cached
+    }
+
+    /// RFC 9111 §5.2.1.7.
+    fn gateway_timeout(&self) -> Response<Bytes> {
+        let Shared { cache, rules, .. } = &*self.shared;
+        cache.counters.misses.one();
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+        status::tell(rules, &cache.name, None, Story::OnlyIfCached, response.headers_mut());
+        response
+    }
+
+    /// Everything that a run of the handler needs, a ticket above all.
+    async fn prepare(&self, planned: Planned, mut miss: Miss, head: &RequestHead<'_>) -> Fill {
+        let Shared { cache, rules, .. } = &*self.shared;
+        let reason = miss.reason;
+        let store_failed =
+            matches!(reason, Reason::StoreUnavailable | Reason::StoreTimeout | Reason::StoreError);
+        let (tags, ticket) = match plan::tags(rules, head, &planned) {
+            Err(reason) => {
+                self.complain(reason);
+                (Vec::new(), Err(reason))
+            }
+            Ok(tags) => match miss.ticket.take() {
+                Some(ticket) => (tags, Ok(ticket)),
+                None if store_failed => (tags, Err(reason)),
+                None => (tags, ask(cache, "begin", cache.store.begin(&miss.key)).await),
+            },
+        };
+        let ticket = ticket.map(|ticket| ticket.valid_for(rules.max_fill));
+        Fill { planned, reason, ticket, tags, lead: None, miss }
+    }
+
+    async fn refresh(
+        &self,
+        planned: Planned,
+        miss: Miss,
+        head: &RequestHead<'_>,
+    ) -> Option<Refresh> {
+        let Joined::Lead(lead) = self.shared.cache.flights.join(miss.key, 0) else { return None };
+        let mut fill = self.prepare(planned, miss, head).await;
+        fill.lead = Some(lead);
+        fill.ticket.is_ok().then(|| Refresh { route: self.clone(), fill })
+    }
+
+    /// Leads, follows or flies alone.
+    async fn join(&self, fill: &Fill, generation: u64, flights: u32) -> Flown {
+        let Shared { cache, rules, .. } = &*self.shared;
+        let Coalesce::On { wait, max_followers } = rules.coalesce else {
+            return Flown::Run(None, None);
+        };
+        // Without a ticket nothing can be stored, hence nothing shared. A second flight was tried.
+        let alone = fill.ticket.is_err() || flights > 1;
+        if alone || cache.cool.contains(&fill.miss.key, cache.clock.monotonic()) {
+            return Flown::Run(None, None);
+        }
+        let follower = match cache.flights.join(fill.miss.key, max_followers) {
+            Joined::Lead(lead) => {
+                if cache.flights.generation(&fill.planned.key) == generation {
+                    return Flown::Run(Some(lead), None);
+                }
+                // A flight landed since the lookup.
+                lead.end(Verdict::LookAgain);
+                return Flown::LookAgain;
+            }
+            Joined::Full => return Flown::Run(None, Some(Reason::FlightFull)),
+            Joined::Follow(follower) => follower,
+        };
+        match tokio::time::timeout(wait, follower.verdict()).await {
+            Ok(Verdict::Stored(entry)) => Flown::Landed(entry),
+            Ok(Verdict::LookAgain) => Flown::LookAgain,
+            Ok(Verdict::NotStored | Verdict::Failed) => {
+                Flown::Run(None, Some(Reason::FlightFailed))
+            }
+            Err(_) => Flown::Run(None, Some(Reason::FlightTimeout)),
+        }
+    }
+
+    /// One error in the log per route.
+    fn complain(&self, reason: Reason) {
+        if !self.shared.complained.swap(true, Ordering::Relaxed) {
+            tracing::error!(%reason, "the route's responses cannot be stored");
+        }
+    }
+
+    /// Runs the handler, and stores what it says.
+    async fn fill<O, S>(&self, mut fill: Fill, origin: O, spawn: S, life: &Lifeline) -> Answer<O, S>
+    where
+        O: Origin,
+        S: Spawn<Drain<O::Body>>,
+    {
+        let Shared { cache, rules, .. } = &*self.shared;
+        let kept = Kept::of(&origin.head());
+        let lifetime = self.lifetime(&origin.head()).await;
+        let wishes = Wishes::default();
+        let changes = Changes {
+            fields: plan::visible_cookies(rules, &kept.headers)
+                .map(|value| (header::COOKIE, value))
+                .into_iter()
+                .collect(),
+            wishes: wishes.clone(),
+        };
+        if fill.ticket.is_ok() {
+            life.hold();
+        }
+        let ran = match &fill.miss.fallback {
+            None => origin.run(changes).await,
+            Some(stale) => match AssertUnwindSafe(origin.run(changes)).catch_unwind().await {
+                Ok(Ok(response)) if !is_failure(response.status()) => Ok(response),
+                Ok(Err(error)) => Err(error),
+                Ok(Ok(_)) | Err(_) => return Ok(self.stale_answer(&kept, stale)),
+            },
+        };
+        let response = ran?;
+        cache.counters.misses.one();
+        cache.counters.reason(fill.reason);
+        let decided = self.decide(&mut fill, &kept, &wishes, lifetime, &response);
+        match decided {
+            Err(reason) => {
+                life.release();
+                give_up(cache, &fill.miss.key, fill.lead.take(), reason);
+                let body = ServedBody::origin;
+                Ok(self.told(response.map(body), &fill, Err(reason)))
+            }
+            Ok((storable, ticket)) => {
+                let recording = Recording {
+                    route: self.clone(),
+                    headers: self.stored_headers(&response, &wishes, &storable),
+                    kept,
+                    planned: fill.planned.clone(),
+                    ticket,
+                    lead: fill.lead.take(),
+                    record: fill.miss.record.take(),
+                    storable,
+                    status: response.status(),
+                    tags: std::mem::take(&mut fill.tags),
+                    wishes,
+                    chunks: Vec::new(),
+                    length: 0,
+                };
+                Ok(self.record(recording, response, &fill, spawn, life).await)
+            }
+        }
+    }
+
+    /// What the TTL function says; the route's own life where there is none.
+    async fn lifetime(&self, head: &RequestHead<'_>) -> Result<Option<Lifetime>, Reason> {
+        let rules = &self.shared.rules;
+        let Some(function) = &rules.code.ttl else { return Ok(None) };
+        let asked = std::panic::catch_unwind(AssertUnwindSafe(|| function(head)));
+        let asked = asked.map_err(|_| Reason::TtlFailed)?;
+        match AssertUnwindSafe(asked).catch_unwind().await {
+            Ok(Ok(ttl)) => {
+                Lifetime::resolve(&ttl, rules.time_zone.as_deref()).map(Some).map_err(|error| {
+                    tracing::warn!(%error, "the TTL function failed");
+                    Reason::TtlFailed
+                })
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the TTL function failed");
+                Err(Reason::TtlFailed)
+            }
+            Err(_) => Err(Reason::TtlFailed),
+        }
+    }
+
+    fn decide<B: Body>(
+        &self,
+        fill: &mut Fill,
+        kept: &Kept,
+        wishes: &Wishes,
+        lifetime: Result<Option<Lifetime>, Reason>,
+        response: &Response<B>,
+    ) -> Result<(storable::Storable, Ticket), Reason> {
+        let Shared { cache, rules, .. } = &*self.shared;
+        let head = ResponseHead::new(response.status(), response.headers());
+        let list = wishes.take();
+        let lifetime = match (lifetime, list.ttl) {
+            (Ok(lifetime), _) => lifetime,
+            // The handler's own word goes before the function's.
+            (Err(_), Some(_)) => None,
+            (Err(reason), None) => return Err(reason),
+        };
+        let now = cache.clock.now();
+        let storable = storable(rules, &kept.head(), &head, &list, lifetime.as_ref(), now)?;
+        if response.body().size().lower > rules.max_body as u64 {
+            return Err(Reason::TooLarge);
+        }
+        let ticket = std::mem::replace(&mut fill.ticket, Err(Reason::Absent))?;
+        Ok((storable, ticket))
+    }
+
+    fn stored_headers<B>(
+        &self,
+        response: &Response<B>,
+        wishes: &Wishes,
+        storable: &storable::Storable,
+    ) -> http::HeaderMap {
+        let rules = &self.shared.rules;
+        let at = storable.life.stored_at;
+        let mut headers = storable::stored_headers(rules, response.headers(), &wishes.take(), at);
+        storable::merge_vary(rules, &mut headers);
+        headers
+    }
+
+    /// Sends the response on while its body is recorded. A body that is complete in memory is
+    /// stored first, so that this very answer has its entity tag and can be a 304.
+    async fn record<B, S>(
+        &self,
+        mut recording: Recording,
+        mut response: Response<B>,
+        fill: &Fill,
+        spawn: S,
+        life: &Lifeline,
+    ) -> Response<ServedBody<B, S>>
+    where
+        B: Body,
+        S: Spawn<Drain<B>>,
+    {
+        let rules = &self.shared.rules;
+        let state = freshness(&recording.storable.life, recording.storable.life.stored_at);
+        let ttl = Seconds::from(&state);
+        if recording.kept.method == Method::HEAD {
+            announce(&mut response);
+            recording.headers =
+                self.stored_headers(&response, &recording.wishes, &recording.storable);
+            let stored = match recording.seal() {
+                Ok(sealed) => sealed.put().await,
+                Err(reason) => Err(reason),
+            };
+            life.release();
+            return self.told(response.map(ServedBody::origin), fill, stored.map(|()| ttl));
+        }
+        let small = |size: u64| size <= rules.max_body as u64;
+        let ready = match response.body().size().known().filter(|size| small(*size)) {
+            Some(_) => gather(response.body_mut()).await,
+            None => Gathered::Streaming(VecDeque::new()),
+        };
+        match ready {
+            Gathered::Streaming(frames) => {
+                let told = self.told(response.map(Some), fill, Ok(ttl));
+                let (parts, body) = told.into_parts();
+                let Some(body) = body else {
+                    return Response::new(ServedBody::whole(Bytes::new()));
+                };
+                let tee = ServedBody::tee(recording, frames, body, life.clone(), spawn);
+                Response::from_parts(parts, tee)
+            }
+            Gathered::Whole(chunks) => {
+                let whole = chunks.iter().try_for_each(|chunk| recording.push(chunk));
+                let request = (recording.kept.method.clone(), recording.kept.headers.clone());
+                let sealed = match whole {
+                    Ok(()) => recording.seal(),
+                    Err(reason) => {
+                        recording.abandon(reason);
+                        Err(reason)
+                    }
+                };
+                let (stored, body) = match sealed {
+                    Ok(sealed) => {
+                        let body = sealed.entry.body().clone();
+                        if let Some(etag) =
+                            sealed.entry.response().and_then(|r| r.headers.get(header::ETAG))
+                        {
+                            response.headers_mut().insert(header::ETAG, etag.clone());
+                        }
+                        (sealed.put().await, ServedBody::whole(body))
+                    }
+                    Err(reason) => {
+                        let frames =
+                            chunks.into_iter().map(|chunk| Ok(Frame::Data(chunk))).collect();
+                        let (parts, body) = response.into_parts();
+                        response = Response::from_parts(parts, body);
+                        life.release();
+                        let told = self.told(response, fill, Err(reason));
+                        return told.map(|body| ServedBody::prefixed(frames, body));
+                    }
+                };
+                life.release();
+                let (parts, _) = response.into_parts();
+                let mut response =
+                    self.told(Response::from_parts(parts, body), fill, stored.map(|()| ttl));
+                answer_condition(&request.0, &request.1, &mut response);
+                response
+            }
+        }
+    }
+
+    /// The handler's failure, replaced by what is stored.
+    fn stale_answer<B: Body, S: Spawn<Drain<B>>>(
+        &self,
+        kept: &Kept,
+        stale: &Entry,
+    ) -> Response<ServedBody<B, S>> {
+        let cache = &self.shared.cache;
+        cache.counters.stale_hits.one();
+        let now = cache.clock.now();
+        let state = stale.response().map(|stored| freshness(&stored.life, now));
+        match state {
+            Some(state) => {
+                self.reply(&kept.head(), stale, &state, How::OnError).map(ServedBody::whole)
+            }
+            // Only responses become fallbacks.
+            None => Response::new(ServedBody::whole(Bytes::new())),
+        }
+    }
+
+    /// Says in the response what became of it.
+    fn told<B>(
+        &self,
+        mut response: Response<B>,
+        fill: &Fill,
+        stored: Result<Seconds, Reason>,
+    ) -> Response<B> {
+        let Shared { cache, rules, .. } = &*self.shared;
+        let fwd = Forwarded::from(fill.reason);
+        let status = response.status();
+        let story = match stored {
+            Ok(ttl) => Story::Stored { fwd, status, ttl },
+            // Decided to be stored, then overtaken.
+            Err(reason) => Story::NotStored { fwd, status, reason },
+        };
+        storable::merge_vary(rules, response.headers_mut());
+        status::tell(rules, &cache.name, Some(&fill.miss.key), story, response.headers_mut());
+        response
+    }
+}
+
+/// What came of joining.
+#[derive(Debug)]
+enum Flown {
+    /// Run the handler, leading or alone; the reason replaces that of the miss.
+    Run(Option<Lead>, Option<Reason>),
+    /// Something may be stored by now.
+    LookAgain,
+    /// The leader's response is stored.
+    Landed(Entry),
+}
+
+/// What a body of known length turned out to be.
+enum Gathered<E> {
+    /// All of it was there.
+    Whole(Vec<Bytes>),
+    /// It must be waited for; these frames were there.
+    Streaming(Frames<E>),
+}
+
+/// Takes what a body gives without waiting.
+async fn gather<B: Body>(body: &mut B) -> Gathered<B::Error> {
+    let mut frames: Frames<B::Error> = VecDeque::new();
+    let ended = std::future::poll_fn(|cx| {
+        use std::task::Poll;
+        loop {
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(Some(frame)) => {
+                    let data = matches!(frame, Ok(Frame::Data(_)));
+                    frames.push_back(frame);
+                    if !data {
+                        return Poll::Ready(false);
+                    }
+                }
+                Poll::Ready(None) => return Poll::Ready(true),
+                Poll::Pending => return Poll::Ready(false),
+            }
+        }
+    })
+    .await;
+    if !ended {
+        return Gathered::Streaming(frames);
+    }
+    let chunk = |frame| match frame {
+        Ok(Frame::Data(chunk)) => Some(chunk),
+        _ => None,
+    };
+    Gathered::Whole(frames.into_iter().filter_map(chunk).collect())
+}
+
+fn is_failure(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
+/// A HEAD answer whose framework has not yet removed the content says how long it is.
+fn announce<B: Body>(response: &mut Response<B>) {
+    let length = response.body().size().known().filter(|length| *length > 0);
+    if let Some(length) = length
+        && !response.headers().contains_key(header::CONTENT_LENGTH)
+    {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
+
+/// The answer of a miss can be a 304 too (RFC 9110 §13.2.1).
+fn answer_condition<B: Body, S: Spawn<Drain<B>>>(
+    method: &Method,
+    request: &http::HeaderMap,
+    response: &mut Response<ServedBody<B, S>>,
+) {
+    if conditional::not_modified(method, request, response.status(), response.headers()) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        conditional::reduce_to_not_modified(response.headers_mut());
+        *response.body_mut() = ServedBody::whole(Bytes::new());
+    }
+}
+
+fn served<O: Origin, S: Spawn<Drain<O::Body>>>(
+    reply: Response<Bytes>,
+    refresh: Option<(Refresh, O)>,
+) -> Served<O, S> {
+    Served { response: reply.map(ServedBody::whole), refresh }
+}

@@ -1,0 +1,115 @@
+//! What a response says about the cache: `Cache-Status` (RFC 9211) and the `HIT`/`MISS` field.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+
+use crate::key::Key;
+use crate::policy::Rules;
+use crate::policy::freshness::Freshness;
+use crate::policy::rules::DownstreamValue;
+use crate::policy::setting::CacheStatusRule;
+use crate::reason::{Forwarded, Reason};
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// How a response came about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Story {
+    /// From the store.
+    Hit { ttl: Seconds, why_stale: Option<&'static str> },
+    /// From the run of another request.
+    Collapsed { ttl: Seconds },
+    /// From the handler; stored, or to be stored at the end of the body.
+    Stored { fwd: Forwarded, status: StatusCode, ttl: Seconds },
+    /// From the handler; not stored.
+    NotStored { fwd: Forwarded, status: StatusCode, reason: Reason },
+    /// From the handler, past the cache.
+    Bypassed { fwd: Forwarded, reason: Reason },
+    /// From the cache itself, for want of a stored response.
+    OnlyIfCached,
+}
+
+/// Whole seconds of life left; negative for a stale response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seconds(i64);
+
+impl From<&Freshness> for Seconds {
+    fn from(state: &Freshness) -> Self {
+        let whole = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        Self(if state.is_fresh() { whole(state.remaining) } else { -whole(state.staleness) })
+    }
+}
+
+/// Writes both fields, and the downstream `Cache-Control` where the response has none.
+pub(crate) fn tell(
+    rules: &Rules,
+    name: &str,
+    key: Option<&Key>,
+    story: Story,
+    headers: &mut HeaderMap,
+) {
+    if let Some(field) = &rules.status_header {
+        match story {
+            Story::Hit { .. } | Story::Collapsed { .. } => {
+                headers.insert(field.name.clone(), field.hit.clone());
+            }
+            Story::Stored { .. } => {
+                headers.insert(field.name.clone(), field.miss.clone());
+            }
+            Story::NotStored { .. } | Story::Bypassed { .. } | Story::OnlyIfCached => {}
+        }
+    }
+    downstream(rules, story, headers);
+    if rules.cache_status != CacheStatusRule::Off {
+        let key = key.filter(|_| rules.cache_status == CacheStatusRule::Detail);
+        append(name, key, story, headers);
+    }
+}
+
+/// Adds our member after those of caches nearer to the origin.
+pub(crate) fn append(name: &str, key: Option<&Key>, story: Story, headers: &mut HeaderMap) {
+    let mut text = String::with_capacity(64);
+    text.push_str(name);
+    // Writing into a string cannot fail.
+    let _ = match story {
+        Story::Hit { ttl, why_stale: None } => write!(text, "; hit; ttl={}", ttl.0),
+        Story::Hit { ttl, why_stale: Some(why) } => {
+            write!(text, "; hit; ttl={}; detail={why}", ttl.0)
+        }
+        Story::Collapsed { ttl } => write!(text, "; fwd=uri-miss; collapsed; ttl={}", ttl.0),
+        Story::Stored { fwd, status, ttl } => {
+            let (fwd, status) = (fwd.as_str(), status.as_u16());
+            write!(text, "; fwd={fwd}; fwd-status={status}; stored; ttl={}", ttl.0)
+        }
+        Story::NotStored { fwd, status, reason } => {
+            let (fwd, status) = (fwd.as_str(), status.as_u16());
+            write!(text, "; fwd={fwd}; fwd-status={status}; detail={reason}")
+        }
+        Story::Bypassed { fwd, reason } => write!(text, "; fwd={}; detail={reason}", fwd.as_str()),
+        Story::OnlyIfCached => write!(text, "; detail=only-if-cached"),
+    };
+    if let Some(key) = key {
+        let _ = write!(text, "; key=\"{key}\"");
+    }
+    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
+        headers.append(CACHE_STATUS, value);
+    }
+}
+
+fn downstream(rules: &Rules, story: Story, headers: &mut HeaderMap) {
+    let value = match (&rules.downstream, story) {
+        (DownstreamValue::Leave, _) => return,
+        (_, _) if headers.contains_key(CACHE_CONTROL) => return,
+        (DownstreamValue::Fixed(value), _) => value.clone(),
+        (
+            DownstreamValue::MaxAgeRemaining,
+            Story::Hit { ttl, .. } | Story::Collapsed { ttl } | Story::Stored { ttl, .. },
+        ) => HeaderValue::from_str(&format!("max-age={}", ttl.0.max(0)))
+            .unwrap_or_else(|_| HeaderValue::from_static("max-age=0")),
+        (DownstreamValue::MaxAgeRemaining, _) => return,
+    };
+    headers.insert(CACHE_CONTROL, value);
+}

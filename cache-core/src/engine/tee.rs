@@ -1,0 +1,287 @@
+//! A body that is recorded while it passes.
+//!
+//! Chunks go out as they come. At the clean end the entry is put *before* the end is told to the
+//! client (and, where the length is known, before the last chunk is): who has seen the whole
+//! answer and asks again gets a hit. The put is bounded by the store's time limit. When the client
+//! leaves earlier, the rest is read by a task of its own, for at most `max_fill`.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::fill::{Putting, Recording};
+use super::spawn::{Lifeline, Spawn};
+use crate::body::{Body, Frame, Size};
+use crate::reason::Reason;
+
+/// The frames that were read before the body turned out to be not complete yet.
+pub(crate) type Frames<E> = VecDeque<Result<Frame, E>>;
+
+/// The body of an answer.
+pub struct ServedBody<B: Body, S: Spawn<Drain<B>>>(Kind<B, S>);
+
+enum Kind<B: Body, S: Spawn<Drain<B>>> {
+    /// Complete; `None` once it is sent.
+    Whole(Option<Bytes>),
+    /// The handler's, as it is.
+    Origin { ready: Frames<B::Error>, body: B },
+    /// The handler's, recorded.
+    Tee(Tee<B, S>),
+}
+
+impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
+    /// These bytes.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Self {
+        Self(Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())))
+    }
+
+    pub(crate) fn origin(body: B) -> Self {
+        Self(Kind::Origin { ready: VecDeque::new(), body })
+    }
+
+    pub(crate) fn prefixed(ready: Frames<B::Error>, body: B) -> Self {
+        Self(Kind::Origin { ready, body })
+    }
+
+    pub(crate) fn tee(
+        recording: Recording,
+        ready: Frames<B::Error>,
+        body: B,
+        life: Lifeline,
+        spawn: S,
+    ) -> Self {
+        let state = State::Recording(Box::new(recording));
+        let machine = Box::new(Machine { body, ready, state });
+        Self(Kind::Tee(Tee { machine: Some(machine), life, spawn }))
+    }
+
+    /// The next frame; `None` at the clean end.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, B::Error>>> {
+        match &mut self.0 {
+            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::Data(bytes)))),
+            Kind::Origin { ready, body } => poll_next(ready, body, cx),
+            Kind::Tee(tee) => match &mut tee.machine {
+                Some(machine) => machine.poll_frame(cx),
+                None => Poll::Ready(None),
+            },
+        }
+    }
+
+    /// Whether nothing more will come.
+    #[must_use]
+    pub fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Origin { ready, body } => ready.is_empty() && body.is_end_stream(),
+            Kind::Tee(tee) => tee.machine.as_ref().is_none_or(|machine| machine.is_end_stream()),
+        }
+    }
+
+    /// What is left, in bytes.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        match &self.0 {
+            Kind::Whole(bytes) => Size::exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Origin { ready, body } => body.size().plus(waiting(ready)),
+            Kind::Tee(tee) => tee.machine.as_ref().map_or(Size::exact(0), |machine| machine.size()),
+        }
+    }
+
+    /// Reads to the end, for nobody.
+    pub(crate) async fn discard(mut self) {
+        while let Some(Ok(_)) = std::future::poll_fn(|cx| self.poll_frame(cx)).await {}
+    }
+}
+
+impl<B: Body, S: Spawn<Drain<B>>> fmt::Debug for ServedBody<B, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.0 {
+            Kind::Whole(_) => "Whole",
+            Kind::Origin { .. } => "Origin",
+            Kind::Tee(_) => "Tee",
+        };
+        f.debug_struct(kind).field("size", &self.size()).finish_non_exhaustive()
+    }
+}
+
+struct Tee<B: Body, S: Spawn<Drain<B>>> {
+    machine: Option<Box<Machine<B>>>,
+    life: Lifeline,
+    spawn: S,
+}
+
+impl<B: Body, S: Spawn<Drain<B>>> Drop for Tee<B, S> {
+    fn drop(&mut self) {
+        let Some(machine) = self.machine.take() else { return };
+        if !machine.is_wanted() {
+            return;
+        }
+        self.life.hold();
+        if let Some(place) = self.life.place() {
+            self.spawn.spawn(Drain { machine, limit: None, _place: place });
+        }
+    }
+}
+
+struct Machine<B: Body> {
+    body: B,
+    ready: Frames<B::Error>,
+    state: State,
+}
+
+enum State {
+    Recording(Box<Recording>),
+    /// The frame is released when the put is done.
+    Putting(Putting, Option<Frame>),
+    Passing,
+    Ended,
+}
+
+impl<B: Body> Machine<B> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, B::Error>>> {
+        loop {
+            if let State::Putting(putting, held) = &mut self.state {
+                // Stored or not: the client's answer is the same.
+                let _ = ready!(putting.as_mut().poll(cx));
+                let held = held.take();
+                self.state = if held.is_some() { State::Passing } else { State::Ended };
+                return Poll::Ready(held.map(Ok));
+            }
+            if matches!(self.state, State::Ended) {
+                return Poll::Ready(None);
+            }
+            match ready!(poll_next(&mut self.ready, &mut self.body, cx)) {
+                Some(Ok(Frame::Data(chunk))) => {
+                    if let Some(frame) = self.data(chunk) {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                }
+                Some(Ok(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Some(Err(error)) => {
+                    if let State::Recording(recording) = self.take_state(State::Ended) {
+                        recording.abandon(Reason::BodyFailed);
+                    }
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => match self.take_state(State::Ended) {
+                    State::Recording(recording) => self.put(*recording, None),
+                    _ => return Poll::Ready(None),
+                },
+            }
+        }
+    }
+
+    /// Records a chunk. The last one is held back until the entry is put.
+    fn data(&mut self, chunk: Bytes) -> Option<Frame> {
+        let State::Recording(recording) = &mut self.state else { return Some(Frame::Data(chunk)) };
+        if let Err(reason) = recording.push(&chunk) {
+            if let State::Recording(recording) = self.take_state(State::Passing) {
+                recording.abandon(reason);
+            }
+            return Some(Frame::Data(chunk));
+        }
+        let last = self.ready.is_empty()
+            && (self.body.is_end_stream() || self.body.size().known() == Some(0));
+        if !last {
+            return Some(Frame::Data(chunk));
+        }
+        if let State::Recording(recording) = self.take_state(State::Ended) {
+            self.put(*recording, Some(Frame::Data(chunk)));
+        }
+        None
+    }
+
+    fn put(&mut self, recording: Recording, held: Option<Frame>) {
+        self.state = match recording.seal() {
+            Ok(sealed) => State::Putting(sealed.put(), held),
+            Err(reason) => State::Putting(Box::pin(std::future::ready(Err(reason))), held),
+        };
+    }
+
+    fn take_state(&mut self, next: State) -> State {
+        std::mem::replace(&mut self.state, next)
+    }
+
+    const fn is_wanted(&self) -> bool {
+        matches!(self.state, State::Recording(_) | State::Putting(..))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self.state {
+            State::Ended => true,
+            State::Passing => self.ready.is_empty() && self.body.is_end_stream(),
+            State::Recording(_) | State::Putting(..) => false,
+        }
+    }
+
+    fn size(&self) -> Size {
+        let held = match &self.state {
+            State::Putting(_, Some(Frame::Data(chunk))) => chunk.len() as u64,
+            _ => 0,
+        };
+        self.body.size().plus(waiting(&self.ready)).plus(held)
+    }
+}
+
+fn poll_next<B: Body>(
+    ready: &mut Frames<B::Error>,
+    body: &mut B,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame, B::Error>>> {
+    match ready.pop_front() {
+        Some(frame) => Poll::Ready(Some(frame)),
+        None => Pin::new(body).poll_frame(cx),
+    }
+}
+
+fn waiting<E>(ready: &Frames<E>) -> u64 {
+    let data = ready.iter().map(|frame| match frame {
+        Ok(Frame::Data(chunk)) => chunk.len() as u64,
+        _ => 0,
+    });
+    data.sum()
+}
+
+/// Reads the rest of a body whose client has left, and puts it.
+pub struct Drain<B: Body> {
+    machine: Box<Machine<B>>,
+    limit: Option<Pin<Box<tokio::time::Sleep>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl<B: Body> Future for Drain<B> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if let State::Recording(recording) = &this.machine.state {
+            let max_fill = recording.route.shared.rules.max_fill;
+            let limit = this.limit.get_or_insert_with(|| Box::pin(tokio::time::sleep(max_fill)));
+            if limit.as_mut().poll(cx).is_ready() {
+                if let State::Recording(recording) = this.machine.take_state(State::Ended) {
+                    recording.abandon(Reason::TooOld);
+                }
+                return Poll::Ready(());
+            }
+        }
+        while this.machine.is_wanted() {
+            match ready!(this.machine.poll_frame(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => break,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<B: Body> fmt::Debug for Drain<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Drain").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! Preconditions of a request against the response that would answer it (RFC 9110 §13).
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+use super::entity_tag::none_match_names;
+
+/// Whether the client already has this response, so that 304 is the answer.
+///
+/// `If-Modified-Since` counts only without `If-None-Match` (§13.2.2) and only if it is a date.
+#[must_use]
+pub fn not_modified(
+    method: &Method,
+    request: &HeaderMap,
+    status: StatusCode,
+    response: &HeaderMap,
+) -> bool {
+    if !matches!(*method, Method::GET | Method::HEAD) || status != StatusCode::OK {
+        return false;
+    }
+    if request.contains_key(header::IF_NONE_MATCH) {
+        return response.get(header::ETAG).is_some_and(|etag| none_match_names(request, etag));
+    }
+    match (date(request, &header::IF_MODIFIED_SINCE), date(response, &header::LAST_MODIFIED)) {
+        (Some(since), Some(modified)) => modified <= since,
+        _ => false,
+    }
+}
+
+/// Whether the request has a precondition that only the origin can judge (§13.1.1, §13.1.4).
+#[must_use]
+pub fn needs_origin(request: &HeaderMap) -> bool {
+    request.contains_key(header::IF_MATCH) || request.contains_key(header::IF_UNMODIFIED_SINCE)
+}
+
+/// Turns the head of a 200 into that of its 304 (§15.4.5): the representation's metadata goes,
+/// except what helps a client to update its own copy; nothing is said of a body or a cookie.
+pub fn reduce_to_not_modified(headers: &mut HeaderMap) {
+    const GONE: [HeaderName; 7] = [
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_RANGE,
+        header::TRANSFER_ENCODING,
+        header::SET_COOKIE,
+    ];
+    for name in GONE {
+        headers.remove(name);
+    }
+    if headers.contains_key(header::ETAG) {
+        headers.remove(header::LAST_MODIFIED);
+    }
+}
+
+/// The one HTTP date in a field; none if it is absent, repeated or no date.
+#[must_use]
+pub fn date(headers: &HeaderMap, name: &HeaderName) -> Option<std::time::SystemTime> {
+    let mut lines = headers.get_all(name).iter();
+    match (lines.next().map(HeaderValue::to_str), lines.next()) {
+        (Some(Ok(text)), None) => httpdate::parse_http_date(text.trim()).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MONDAY: &str = "Mon, 02 Jan 2023 00:00:00 GMT";
+    const TUESDAY: &str = "Tue, 03 Jan 2023 00:00:00 GMT";
+
+    fn map(lines: &[(HeaderName, &'static str)]) -> HeaderMap {
+        lines.iter().map(|(n, v)| (n.clone(), HeaderValue::from_static(v))).collect()
+    }
+
+    fn answer(request: &[(HeaderName, &'static str)], status: StatusCode) -> bool {
+        let response = map(&[(header::ETAG, "\"a\""), (header::LAST_MODIFIED, MONDAY)]);
+        not_modified(&Method::GET, &map(request), status, &response)
+    }
+
+    #[test]
+    fn the_tag_beats_the_date() {
+        assert!(answer(&[(header::IF_NONE_MATCH, "\"a\"")], StatusCode::OK));
+        assert!(!answer(
+            &[(header::IF_NONE_MATCH, "\"b\""), (header::IF_MODIFIED_SINCE, TUESDAY)],
+            StatusCode::OK
+        ));
+    }
+
+    #[test]
+    fn dates_compare_and_nonsense_is_ignored() {
+        assert!(answer(&[(header::IF_MODIFIED_SINCE, MONDAY)], StatusCode::OK));
+        assert!(answer(&[(header::IF_MODIFIED_SINCE, TUESDAY)], StatusCode::OK));
+        assert!(!answer(&[(header::IF_MODIFIED_SINCE, "yesterday")], StatusCode::OK));
+        assert!(!answer(&[], StatusCode::OK));
+        let twice = [(header::IF_MODIFIED_SINCE, TUESDAY), (header::IF_MODIFIED_SINCE, TUESDAY)];
+        let mut request = HeaderMap::new();
+        for (name, value) in twice {
+            request.append(name, HeaderValue::from_static(value));
+        }
+        let response = map(&[(header::LAST_MODIFIED, MONDAY)]);
+        assert!(!not_modified(&Method::GET, &request, StatusCode::OK, &response));
+    }
+
+    #[test]
+    fn only_a_200_becomes_a_304() {
+        assert!(!answer(&[(header::IF_NONE_MATCH, "*")], StatusCode::NOT_FOUND));
+    }
+}

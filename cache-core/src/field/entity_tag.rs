@@ -1,0 +1,83 @@
+//! Entity tags and lists of them (RFC 9110 §8.8.3, §13.1.2).
+
+use http::header::HeaderValue;
+use http::{HeaderMap, header};
+
+use crate::key::Digest;
+
+/// Whether a list of entity tags names this one. Several lines are one list.
+///
+/// Comparison is weak (§8.8.3.2). A backslash is an ordinary character of a tag. What is no
+/// entity tag matches nothing.
+#[must_use]
+pub fn none_match_names(request: &HeaderMap, etag: &HeaderValue) -> bool {
+    let Some(wanted) = opaque(etag.as_bytes()) else { return false };
+    request.get_all(header::IF_NONE_MATCH).iter().any(|line| {
+        line.as_bytes().trim_ascii() == b"*"
+            || opaque_tags(line.as_bytes()).any(|tag| tag == wanted)
+    })
+}
+
+/// The entity tag of a body: its SHA-256 in lower-case hexadecimal, quoted; weak if asked for.
+#[must_use]
+pub fn generate(body: &[u8], weak: bool) -> HeaderValue {
+    let digest = Digest::of(body).to_hex();
+    let text = if weak { format!("W/\"{digest}\"") } else { format!("\"{digest}\"") };
+    // Hexadecimal digits and quotes are valid in every field value.
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// The opaque part, without `W/` and quotes.
+fn opaque(tag: &[u8]) -> Option<&[u8]> {
+    let tag = tag.trim_ascii();
+    let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
+    tag.strip_prefix(b"\"")?.strip_suffix(b"\"")
+}
+
+/// The opaque parts of the entity tags in one line; anything between them is passed over.
+fn opaque_tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let open = rest.iter().position(|byte| *byte == b'"')?;
+        let after = rest.get(open + 1..)?;
+        let close = after.iter().position(|byte| *byte == b'"')?;
+        rest = after.get(close + 1..)?;
+        after.get(..close)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(lines: &[&'static str], etag: &'static str) -> bool {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::IF_NONE_MATCH, HeaderValue::from_static(line));
+        }
+        none_match_names(&headers, &HeaderValue::from_static(etag))
+    }
+
+    #[test]
+    fn lists_lines_weakness_and_star() {
+        assert!(names(&[r#""a", W/"b,c""#], r#""b,c""#));
+        assert!(names(&[r#""a""#, r#""z""#], r#"W/"z""#));
+        assert!(names(&[" * "], r#""any""#));
+        assert!(names(&[r#""back\", "x""#], r#""x""#));
+    }
+
+    #[test]
+    fn broken_lists_match_nothing() {
+        for broken in ["", "a", "\"a", "W/a", "'a'", "\"aa\""] {
+            assert!(!names(&[broken], "\"a\""), "{broken}");
+        }
+        assert!(!names(&["\"a\""], "a"));
+    }
+
+    #[test]
+    fn generated_tags_are_quoted_sha_256() {
+        let empty = "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"";
+        assert_eq!(generate(b"", false), empty);
+        assert_eq!(generate(b"", true), format!("W/{empty}"));
+    }
+}

@@ -1,0 +1,45 @@
+//! Fields that belong to one connection and are never stored (RFC 9110 §7.6.1).
+
+use http::header::{self, HeaderMap, HeaderName};
+
+use super::list::members;
+
+/// Removes the connection's own fields, and those that `Connection` names.
+pub fn strip(headers: &mut HeaderMap) {
+    const OWN: [HeaderName; 8] = [
+        header::CONNECTION,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+        header::PROXY_AUTHENTICATE,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
+    let named: Vec<HeaderName> = members(headers, &header::CONNECTION)
+        .filter_map(|member| HeaderName::from_bytes(member).ok())
+        .collect();
+    for name in OWN.iter().chain(&named) {
+        headers.remove(name);
+    }
+    headers.remove("proxy-authentication-info");
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn named_fields_go_too() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("connection", "close, X-Own"), ("x-own", "1"), ("keep-alive", "5"), ("x-kept", "1")]
+        {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        strip(&mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-kept"]);
+    }
+}

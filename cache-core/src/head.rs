@@ -1,0 +1,186 @@
+//! What the engine reads of a request: everything but its body.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
+
+use http::{Extensions, HeaderMap, Method, Uri};
+
+/// The head of a request, borrowed from the framework's own, and what the adapter knows beside
+/// it. Key functions, conditions and TTL functions see it too.
+#[derive(Clone, Copy)]
+pub struct RequestHead<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    params: &'a [(String, String)],
+    extracted: &'a [Extracted],
+    extensions: Option<&'a Extensions>,
+}
+
+impl<'a> RequestHead<'a> {
+    /// A head. `uri` is the target exactly as the client sent it, never shortened by a router.
+    #[must_use]
+    pub const fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
+        Self { method, uri, headers, params: &[], extracted: &[], extensions: None }
+    }
+
+    /// The same with path parameters, decoded, in the order of the path.
+    #[must_use]
+    pub const fn with_params(mut self, params: &'a [(String, String)]) -> Self {
+        self.params = params;
+        self
+    }
+
+    /// The same with values that guards gave.
+    #[must_use]
+    pub const fn with_extracted(mut self, extracted: &'a [Extracted]) -> Self {
+        self.extracted = extracted;
+        self
+    }
+
+    /// The same with the request's extensions.
+    #[must_use]
+    pub const fn with_extensions(mut self, extensions: &'a Extensions) -> Self {
+        self.extensions = Some(extensions);
+        self
+    }
+
+    /// The method.
+    #[must_use]
+    pub const fn method(&self) -> &'a Method {
+        self.method
+    }
+
+    /// The target as the client sent it.
+    #[must_use]
+    pub const fn uri(&self) -> &'a Uri {
+        self.uri
+    }
+
+    /// The fields.
+    #[must_use]
+    pub const fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
+    /// The path parameters, decoded, in the order of the path.
+    #[must_use]
+    pub const fn params(&self) -> &'a [(String, String)] {
+        self.params
+    }
+
+    /// The values that guards gave.
+    #[must_use]
+    pub const fn extracted(&self) -> &'a [Extracted] {
+        self.extracted
+    }
+
+    /// A path parameter.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&'a str> {
+        self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A typed request extension, where the framework has them.
+    #[must_use]
+    pub fn extension<T: Any + Send + Sync>(&self) -> Option<&'a T> {
+        self.extensions?.get()
+    }
+
+    /// What a template's placeholder stands for: a value of a guard, else a path parameter.
+    #[must_use]
+    pub fn placeholder(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.extracted
+            .iter()
+            .find_map(|extracted| extracted.placeholder(name))
+            .or_else(|| self.param(name))
+            .map(Cow::Borrowed)
+    }
+}
+
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Fields and query may hold credentials.
+        f.debug_struct("RequestHead")
+            .field("method", self.method)
+            .field("path", &self.uri.path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a guard contributes to key, tags and condition under a name.
+///
+/// All of it is in the cache key. A template reads a single value as `{name}` and a field as
+/// `{name.field}`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Extracted {
+    name: String,
+    fields: Fields,
+}
+
+/// The value or the named fields that a guard's closure gives.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fields(Vec<(String, String)>);
+
+impl From<String> for Fields {
+    fn from(value: String) -> Self {
+        Self(vec![(String::new(), value)])
+    }
+}
+
+impl From<&str> for Fields {
+    fn from(value: &str) -> Self {
+        Self::from(value.to_owned())
+    }
+}
+
+impl<N: Into<String>, V: Into<String>, const COUNT: usize> From<[(N, V); COUNT]> for Fields {
+    fn from(fields: [(N, V); COUNT]) -> Self {
+        fields.into_iter().collect()
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
+        Self(fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values identify people.
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl Extracted {
+    /// Values under a name.
+    #[must_use]
+    pub fn new(name: impl Into<String>, fields: impl Into<Fields>) -> Self {
+        Self { name: name.into(), fields: fields.into() }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Names and values, in the guard's order; a single value has an empty name.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    fn placeholder(&self, placeholder: &str) -> Option<&str> {
+        let rest = placeholder.strip_prefix(self.name.as_str())?;
+        let field = if rest.is_empty() { "" } else { rest.strip_prefix('.')? };
+        self.fields().find(|(name, _)| *name == field).map(|(_, value)| value)
+    }
+}
+
+impl fmt::Debug for Extracted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extracted").field("name", &self.name).field("fields", &self.fields).finish()
+    }
+}

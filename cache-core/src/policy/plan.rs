@@ -1,0 +1,209 @@
+//! What to do with a request before anything is looked up: bypass, or look under this key.
+
+use std::borrow::Cow;
+
+use http::header;
+use http::{HeaderMap, Method};
+
+use super::Rules;
+use super::rules::KeySource;
+use super::setting::{Authorization, Cookies};
+use crate::field::cache_control::CacheControl;
+use crate::field::{conditional, cookie};
+use crate::head::RequestHead;
+use crate::key::canonical::{Canonical, Part};
+use crate::key::{Digest, Key};
+use crate::reason::Reason;
+use crate::tag::template::Expanded;
+use crate::tag::{MAX_TAGS, Tag, Tags};
+
+/// Where to look, and under which name an invalidation finds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    /// The key of the GET class (or of an opted-in method).
+    pub(crate) key: Key,
+    /// A HEAD request: a stored GET answers it, else an entry of its own class.
+    pub(crate) is_head: bool,
+    /// The text of a custom key.
+    pub(crate) custom: Option<String>,
+}
+
+/// Whether the request takes part in caching at all.
+pub(crate) fn admit(rules: &Rules, head: &RequestHead<'_>) -> Result<(), Reason> {
+    let headers = head.headers();
+    if !rules.methods.contains(head.method()) {
+        return Err(Reason::Method);
+    }
+    if headers.contains_key(header::AUTHORIZATION) && rules.authorization == Authorization::Bypass {
+        return Err(Reason::Authorization);
+    }
+    if headers.contains_key(header::COOKIE) && rules.cookies == Cookies::Bypass {
+        return Err(Reason::Cookie);
+    }
+    if headers.contains_key(header::UPGRADE) {
+        return Err(Reason::Upgrade);
+    }
+    if conditional::needs_origin(headers) {
+        return Err(Reason::Precondition);
+    }
+    if rules.honours_client() && CacheControl::of_request(headers).no_store {
+        return Err(Reason::RequestNoStore);
+    }
+    if let Some(condition) = &rules.code.condition {
+        let asked = std::panic::AssertUnwindSafe(|| condition(head));
+        if !std::panic::catch_unwind(asked).unwrap_or(false) {
+            return Err(Reason::Condition);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the request's body is part of the key.
+pub(crate) fn body_in_key(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Derives the key. `custom` is what a key function gave, `body` the digest of the request's body.
+pub(crate) fn derive(
+    rules: &Rules,
+    head: &RequestHead<'_>,
+    custom: Option<String>,
+    body: Option<&Digest>,
+) -> Result<Planned, Reason> {
+    let mut canonical = Canonical::new();
+    if let Some(namespace) = &rules.namespace {
+        canonical.part(Part::Namespace, namespace.as_bytes());
+    }
+    let is_head = head.method() == Method::HEAD;
+    let class = if is_head { Method::GET.as_str() } else { head.method().as_str() };
+    canonical.part(Part::Method, class.as_bytes());
+    let custom = match (&rules.key, custom) {
+        (KeySource::Template(template), _) => {
+            let expanded = template
+                .expand(|name| head.placeholder(name))
+                .map_err(|_| Reason::UnknownPlaceholder)?;
+            custom_parts(&mut canonical, &expanded);
+            Some(expanded.text)
+        }
+        (KeySource::Function(_), Some(text)) => {
+            canonical.part(Part::Custom, text.as_bytes());
+            Some(text)
+        }
+        (KeySource::Function(_), None) => return Err(Reason::KeyFailed),
+        (KeySource::Target, _) => {
+            target_parts(&mut canonical, rules, head);
+            None
+        }
+    };
+    request_parts(&mut canonical, rules, head);
+    if let Some(body) = body {
+        canonical.part(Part::Body, body.as_bytes());
+    }
+    Ok(Planned { key: Key::new(canonical.digest()), is_head, custom })
+}
+
+/// The text, and where its values begin and end: `{a}:{b}` must not be spelled two ways.
+fn custom_parts(canonical: &mut Canonical, expanded: &Expanded) {
+    canonical.part(Part::Custom, expanded.text.as_bytes());
+    if expanded.lengths.len() > 1 {
+        for length in &expanded.lengths {
+            canonical.part(Part::CustomBoundary, &(*length as u64).to_be_bytes());
+        }
+    }
+}
+
+fn target_parts(canonical: &mut Canonical, rules: &Rules, head: &RequestHead<'_>) {
+    let uri = head.uri();
+    if rules.host_in_key {
+        canonical.part(Part::Scheme, uri.scheme_str().unwrap_or("http").as_bytes());
+        let host = || head.headers().get(header::HOST).map(http::HeaderValue::as_bytes);
+        let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
+        if let Some(authority) = authority.or_else(host) {
+            canonical.part(Part::Authority, &authority.to_ascii_lowercase());
+        }
+    }
+    canonical.part(Part::Path, uri.path().as_bytes());
+    if let Some(query) = uri.query() {
+        for segment in rules.query.segments(query) {
+            canonical.part(Part::QuerySegment, segment.as_bytes());
+        }
+    }
+}
+
+fn request_parts(canonical: &mut Canonical, rules: &Rules, head: &RequestHead<'_>) {
+    let lines = |name| head.headers().get_all(name).iter().map(http::HeaderValue::as_bytes);
+    for name in &rules.vary {
+        canonical.named(Part::Field, name.as_str().as_bytes(), lines(name));
+    }
+    if rules.authorization == Authorization::Key {
+        let name = header::AUTHORIZATION;
+        canonical.named(Part::Field, name.as_str().as_bytes(), lines(&name));
+    }
+    if let Cookies::Key(names) = &rules.cookies {
+        for name in names {
+            canonical.named(Part::Cookie, name.as_bytes(), cookie::values(head.headers(), name));
+        }
+    }
+    for extracted in head.extracted() {
+        canonical.part(Part::Extracted, extracted.name().as_bytes());
+        for (name, value) in extracted.fields() {
+            canonical.named(Part::Extracted, name.as_bytes(), std::iter::once(value.as_bytes()));
+        }
+    }
+}
+
+/// The tags that follow from the request: namespace levels, key name, templates.
+pub(crate) fn tags(
+    rules: &Rules,
+    head: &RequestHead<'_>,
+    planned: &Planned,
+) -> Result<Vec<Tag>, Reason> {
+    let mut tags = Vec::with_capacity(rules.tags.len() + rules.namespace_tags.len() + 1);
+    tags.extend_from_slice(&rules.namespace_tags);
+    tags.push(Tag::key(rules.namespace.as_deref(), &key_name(rules, head, planned)));
+    for template in &rules.tags {
+        let text = template
+            .expand_tag(|name| head.placeholder(name), rules.unknown_placeholder)
+            .map_err(|_| Reason::UnknownPlaceholder)?;
+        tags.push(Tag::new(&text).map_err(|_| Reason::Tags)?);
+    }
+    Ok(tags)
+}
+
+/// The custom key's text, or the target without what the `query` setting leaves out.
+pub(crate) fn key_name<'a>(
+    rules: &Rules,
+    head: &RequestHead<'a>,
+    planned: &'a Planned,
+) -> Cow<'a, str> {
+    if let Some(custom) = &planned.custom {
+        return Cow::Borrowed(custom);
+    }
+    let uri = head.uri();
+    let Some(query) = uri.query() else { return Cow::Borrowed(uri.path()) };
+    let segments = rules.query.segments(query);
+    if segments.is_empty() && rules.query.reduces() {
+        return Cow::Borrowed(uri.path());
+    }
+    Cow::Owned(format!("{}?{}", uri.path(), segments.join("&")))
+}
+
+/// All tags of an entry: those of the request and those of the handler.
+pub(crate) fn all_tags(mut tags: Vec<Tag>, added: &[Tag]) -> Result<Tags, Reason> {
+    tags.extend_from_slice(added);
+    let tags = Tags::new(tags);
+    if tags.len() > MAX_TAGS { Err(Reason::Tags) } else { Ok(tags) }
+}
+
+/// What the handler must not see, because the answer would depend on something outside the key.
+/// `None` where the request's cookies stay as they are; else what takes their place.
+pub(crate) fn visible_cookies(
+    rules: &Rules,
+    request: &HeaderMap,
+) -> Option<Option<http::HeaderValue>> {
+    match &rules.cookies {
+        Cookies::Bypass => None,
+        Cookies::Ignore => Some(None),
+        Cookies::Key(names) => Some(cookie::only(request, names)),
+    }
+}

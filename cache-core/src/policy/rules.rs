@@ -1,0 +1,373 @@
+//! A policy, resolved and checked: what the decisions read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+
+use super::error::PolicyError;
+use super::setting::{
+    Authorization, CacheStatusRule, ClientDirectives, Coalesce, Combine, Cookies, Downstream,
+    EtagRule, OnInvalidationError, SetCookie, Statuses, Ttl,
+};
+use super::spec::{Nullable, Spec};
+use super::{Code, KeyFunction, Lifetime, Policy};
+use crate::key::query::QueryRule;
+use crate::key::vary::MAX_NOMINATED;
+use crate::tag::Tag;
+use crate::tag::template::{Template, UnknownPlaceholder};
+
+/// The settings that are in force on a route.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) lifetime: Lifetime,
+    pub(crate) lifetime_by_status: Vec<(StatusCode, Duration)>,
+    pub(crate) time_zone: Option<String>,
+    pub(crate) methods: Vec<Method>,
+    pub(crate) key_body_limit: usize,
+    pub(crate) statuses: Statuses,
+    pub(crate) query: QueryRule,
+    pub(crate) vary: Vec<HeaderName>,
+    pub(crate) authorization: Authorization,
+    pub(crate) cookies: Cookies,
+    pub(crate) set_cookie: SetCookie,
+    pub(crate) host_in_key: bool,
+    pub(crate) key: KeySource,
+    pub(crate) tags: Vec<Template>,
+    pub(crate) unknown_placeholder: UnknownPlaceholder,
+    pub(crate) namespace: Option<Arc<str>>,
+    pub(crate) namespace_tags: Vec<Tag>,
+    pub(crate) stale_while_revalidate: Duration,
+    pub(crate) stale_if_error: Duration,
+    pub(crate) coalesce: Coalesce,
+    pub(crate) max_body: usize,
+    pub(crate) max_fill: Duration,
+    pub(crate) client_directives: ClientDirectives,
+    pub(crate) on_invalidation_error: OnInvalidationError,
+    pub(crate) etag: EtagRule,
+    pub(crate) downstream: DownstreamValue,
+    pub(crate) age: bool,
+    pub(crate) status_header: Option<StatusField>,
+    pub(crate) cache_status: CacheStatusRule,
+    pub(crate) code: Code,
+    /// What is added to `Vary`: the fields that the key depends on.
+    pub(crate) emitted_vary: Vec<HeaderName>,
+}
+
+/// Where the key's text comes from.
+#[derive(Clone)]
+pub(crate) enum KeySource {
+    Target,
+    Template(Template),
+    Function(KeyFunction),
+}
+
+impl std::fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Target => f.write_str("Target"),
+            Self::Template(template) => f.debug_tuple("Template").field(template).finish(),
+            Self::Function(_) => f.write_str("Function(fn)"),
+        }
+    }
+}
+
+/// `Cache-Control` for clients, ready to send.
+#[derive(Clone, Debug)]
+pub(crate) enum DownstreamValue {
+    Leave,
+    MaxAgeRemaining,
+    Fixed(HeaderValue),
+}
+
+/// The field that says `HIT` or `MISS`, ready to send.
+#[derive(Clone, Debug)]
+pub(crate) struct StatusField {
+    pub(crate) name: HeaderName,
+    pub(crate) hit: HeaderValue,
+    pub(crate) miss: HeaderValue,
+}
+
+impl Rules {
+    /// The route's settings over the application's, checked.
+    pub(crate) fn resolve(application: &Policy, route: &Policy) -> Result<Self, PolicyError> {
+        let policy = route.over(application);
+        let spec = &*policy.spec;
+        let code = (*policy.code).clone();
+        let namespace = namespace(&application.spec, &route.spec)?;
+        let vary = fields(spec.vary.as_deref().unwrap_or_default())?;
+        let authorization = spec.authorization.unwrap_or_default();
+        let cookies = cookies(spec)?;
+        let rules = Self {
+            lifetime: lifetime(spec)?,
+            lifetime_by_status: lifetime_by_status(spec)?,
+            time_zone: spec.time_zone.clone(),
+            methods: methods(spec)?,
+            key_body_limit: spec.key_body_limit.unwrap_or(64 << 10),
+            statuses: statuses(spec)?,
+            query: spec.query.clone().unwrap_or_default(),
+            emitted_vary: emitted_vary(&vary, authorization, &cookies),
+            vary,
+            authorization,
+            cookies,
+            set_cookie: spec.set_cookie.unwrap_or_default(),
+            host_in_key: spec.host_in_key.unwrap_or(true),
+            key: key(spec, &code, policy.params.as_deref())?,
+            tags: templates(spec, policy.params.as_deref())?,
+            unknown_placeholder: spec.unknown_placeholder.unwrap_or_default(),
+            namespace_tags: namespace_tags(namespace.as_deref())?,
+            namespace,
+            stale_while_revalidate: span(spec.stale_while_revalidate),
+            stale_if_error: span(spec.stale_if_error),
+            coalesce: coalesce(spec)?,
+            max_body: spec.max_body.unwrap_or(8 << 20),
+            max_fill: max_fill(spec)?,
+            client_directives: spec.client_directives.unwrap_or_default(),
+            on_invalidation_error: spec.on_invalidation_error.unwrap_or_default(),
+            etag: spec.etag.unwrap_or_default(),
+            downstream: downstream(spec)?,
+            age: spec.age.unwrap_or(true),
+            status_header: status_header(spec)?,
+            cache_status: spec.cache_status.unwrap_or_default(),
+            code,
+        };
+        Ok(rules)
+    }
+
+    /// Whether a request's own directives are heeded.
+    pub(crate) const fn honours_client(&self) -> bool {
+        matches!(self.client_directives, ClientDirectives::Honour)
+    }
+
+    /// Whether a placeholder is needed from the path.
+    pub(crate) fn needs_params(&self) -> bool {
+        let has = |template: &Template| template.placeholders().next().is_some();
+        self.tags.iter().any(has)
+            || matches!(&self.key, KeySource::Template(template) if has(template))
+            || matches!(self.key, KeySource::Function(_))
+            || self.code.condition.is_some()
+            || self.code.ttl.is_some()
+            || self.code.store_if.is_some()
+    }
+}
+
+fn span(span: Option<super::Span>) -> Duration {
+    span.unwrap_or_default().0
+}
+
+fn lifetime(spec: &Spec) -> Result<Lifetime, PolicyError> {
+    if let Some(zone) = &spec.time_zone {
+        // A wrong zone is an error even where nothing uses it yet.
+        Lifetime::resolve(&Ttl::EndOfDay { zone: Some(zone.clone()) }, None)?;
+    }
+    let ttl = spec.ttl.clone().unwrap_or(Ttl::For(Duration::from_secs(60)));
+    Lifetime::resolve(&ttl, spec.time_zone.as_deref())
+}
+
+fn lifetime_by_status(spec: &Spec) -> Result<Vec<(StatusCode, Duration)>, PolicyError> {
+    let table = spec.ttl_by_status.iter().flatten();
+    table
+        .map(|(code, span)| {
+            let status = final_status("ttl_by_status", code.0)?;
+            Ok((status, span.0))
+        })
+        .collect()
+}
+
+fn final_status(field: &'static str, code: u16) -> Result<StatusCode, PolicyError> {
+    match StatusCode::from_u16(code) {
+        Ok(StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED) => {
+            Err(PolicyError::new(field, code.to_string(), "can never be stored"))
+        }
+        Ok(status) if !status.is_informational() => Ok(status),
+        _ => Err(PolicyError::new(field, code.to_string(), "is not a final status code")),
+    }
+}
+
+fn statuses(spec: &Spec) -> Result<Statuses, PolicyError> {
+    let statuses = spec.statuses.clone().unwrap_or_default();
+    if let Statuses::These(list) = &statuses {
+        if list.is_empty() {
+            return Err(PolicyError::new("statuses", "[]", "admits nothing"));
+        }
+        for status in list {
+            final_status("statuses", status.as_u16())?;
+        }
+    }
+    Ok(statuses)
+}
+
+fn methods(spec: &Spec) -> Result<Vec<Method>, PolicyError> {
+    let Some(names) = &spec.methods else { return Ok(vec![Method::GET, Method::HEAD]) };
+    if names.is_empty() {
+        return Err(PolicyError::new("methods", "[]", "caches nothing"));
+    }
+    let parse = |name: &String| match Method::from_bytes(name.as_bytes()) {
+        Ok(Method::CONNECT | Method::TRACE | Method::OPTIONS) | Err(_) => {
+            Err(PolicyError::new("methods", name.clone(), "is not a method that can be cached"))
+        }
+        Ok(method) => Ok(method),
+    };
+    names.iter().map(parse).collect()
+}
+
+fn fields(names: &[String]) -> Result<Vec<HeaderName>, PolicyError> {
+    if names.len() > MAX_NOMINATED {
+        let problem = format!("are more than {MAX_NOMINATED} fields");
+        return Err(PolicyError::new("vary", names.join(", "), problem));
+    }
+    let parse = |name: &String| match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(name) if name != "*" => Ok(name),
+        _ => Err(PolicyError::new("vary", name.clone(), "is not a field name")),
+    };
+    let mut names = names.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    Ok(names)
+}
+
+fn cookies(spec: &Spec) -> Result<Cookies, PolicyError> {
+    let cookies = spec.cookies.clone().unwrap_or_default();
+    if let Cookies::Key(names) = &cookies {
+        let bad = |name: &&String| {
+            name.is_empty() || name.contains(|c: char| c.is_control() || "=;, ".contains(c))
+        };
+        if names.is_empty() {
+            return Err(PolicyError::new("cookies", "key: []", "names no cookie"));
+        }
+        if let Some(name) = names.iter().find(bad) {
+            return Err(PolicyError::new("cookies", name.clone(), "is not a cookie's name"));
+        }
+    }
+    Ok(cookies)
+}
+
+fn emitted_vary(
+    vary: &[HeaderName],
+    authorization: Authorization,
+    cookies: &Cookies,
+) -> Vec<HeaderName> {
+    let mut names = vary.to_vec();
+    if authorization == Authorization::Key {
+        names.push(header::AUTHORIZATION);
+    }
+    if matches!(cookies, Cookies::Key(_)) {
+        names.push(header::COOKIE);
+    }
+    names
+}
+
+fn key(spec: &Spec, code: &Code, params: Option<&[String]>) -> Result<KeySource, PolicyError> {
+    if let Some(function) = &code.key {
+        return Ok(KeySource::Function(function.clone()));
+    }
+    match &spec.key {
+        Some(Nullable(Some(text))) => Ok(KeySource::Template(template("key", text, params)?)),
+        _ => Ok(KeySource::Target),
+    }
+}
+
+fn templates(spec: &Spec, params: Option<&[String]>) -> Result<Vec<Template>, PolicyError> {
+    let reject = spec.unknown_placeholder.unwrap_or_default() == UnknownPlaceholder::Reject;
+    let params = params.filter(|_| reject);
+    spec.tags.iter().flatten().map(|text| template("tags", text, params)).collect()
+}
+
+/// Parses a template; where the path is known, its placeholders are checked, save those of guards
+/// (with a dot, or unknown here), which `params` lists too.
+pub(crate) fn template(
+    field: &'static str,
+    text: &str,
+    params: Option<&[String]>,
+) -> Result<Template, PolicyError> {
+    let template = Template::parse(text)
+        .map_err(|error| PolicyError::new(field, text, format!("is no template: {error}")))?;
+    if let Some(params) = params {
+        let root = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+        let known = |name: &str| params.iter().any(|p| p == name || *p == root(name));
+        if let Some(name) = template.placeholders().find(|name| !known(name)) {
+            let problem = format!("names {{{name}}}, which neither the path nor a guard has");
+            return Err(PolicyError::new(field, text, problem));
+        }
+    }
+    Ok(template)
+}
+
+/// `app` and `users` become `app:users`, or `users` where the route replaces.
+fn namespace(application: &Spec, route: &Spec) -> Result<Option<Arc<str>>, PolicyError> {
+    let own = |spec: &Spec| spec.namespace.clone().and_then(|namespace| namespace.0);
+    let base = own(application);
+    let name = match (base, own(route)) {
+        (Some(base), Some(own)) if own.combine == Combine::Concat => {
+            format!("{}:{}", base.name, own.name)
+        }
+        (_, Some(own)) => own.name,
+        (Some(base), None) => base.name,
+        (None, None) => return Ok(None),
+    };
+    if name.split(':').any(str::is_empty) {
+        return Err(PolicyError::new("namespace", name, "has an empty level"));
+    }
+    Ok(Some(name.into()))
+}
+
+/// One reserved tag per level.
+fn namespace_tags(namespace: Option<&str>) -> Result<Vec<Tag>, PolicyError> {
+    let Some(name) = namespace else { return Ok(Vec::new()) };
+    let ends = name.match_indices(':').map(|(at, _)| at).chain([name.len()]);
+    ends.map(|end| {
+        Tag::namespace(name.get(..end).unwrap_or(name))
+            .map_err(|error| PolicyError::new("namespace", name, error.to_string()))
+    })
+    .collect()
+}
+
+fn coalesce(spec: &Spec) -> Result<Coalesce, PolicyError> {
+    let coalesce = spec.coalesce.unwrap_or_default();
+    if let Coalesce::On { wait, max_followers } = coalesce
+        && (wait.is_zero() || max_followers == 0)
+    {
+        let value = format!("wait {wait:?}, max_followers {max_followers}");
+        return Err(PolicyError::new("coalesce", value, "admits no follower; use false"));
+    }
+    Ok(coalesce)
+}
+
+fn max_fill(spec: &Spec) -> Result<Duration, PolicyError> {
+    let max_fill = spec.max_fill.map_or(Duration::from_secs(60), |span| span.0);
+    if max_fill.is_zero() {
+        return Err(PolicyError::new("max_fill", "0s", "leaves no time to answer"));
+    }
+    Ok(max_fill)
+}
+
+fn downstream(spec: &Spec) -> Result<DownstreamValue, PolicyError> {
+    Ok(match spec.downstream.clone().unwrap_or_default() {
+        Downstream::Leave => DownstreamValue::Leave,
+        Downstream::MaxAgeRemaining => DownstreamValue::MaxAgeRemaining,
+        Downstream::NoStore => DownstreamValue::Fixed(HeaderValue::from_static("no-store")),
+        Downstream::Fixed(text) => DownstreamValue::Fixed(value("downstream", &text)?),
+    })
+}
+
+fn status_header(spec: &Spec) -> Result<Option<StatusField>, PolicyError> {
+    let setting = match spec.status_header.clone() {
+        Some(Nullable(None)) => return Ok(None),
+        Some(Nullable(Some(setting))) => setting,
+        None => super::setting::StatusHeader::default(),
+    };
+    let name = HeaderName::from_bytes(setting.name.as_bytes()).map_err(|_| {
+        PolicyError::new("status_header", setting.name.clone(), "is not a field name")
+    })?;
+    let field = "status_header";
+    Ok(Some(StatusField {
+        name,
+        hit: value(field, &setting.hit)?,
+        miss: value(field, &setting.miss)?,
+    }))
+}
+
+fn value(field: &'static str, text: &str) -> Result<HeaderValue, PolicyError> {
+    HeaderValue::from_str(text).map_err(|_| PolicyError::new(field, text, "is not a field value"))
+}

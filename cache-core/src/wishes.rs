@@ -1,0 +1,80 @@
+//! What a handler asks of the cache for its own response.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::tag::{MAX_TAGS, Tag, TagError};
+
+/// A handle through which a handler speaks to the cache about the response it is making. Cheap to
+/// clone; all clones speak of the same response.
+///
+/// On a route without a cache, or for a request that bypasses it, the wishes have no effect.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes(Arc<Mutex<WishList>>);
+
+/// The wishes themselves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WishList {
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) refuse: bool,
+    pub(crate) strip_cookies: bool,
+    /// A tag could not be added: the response must not be stored without it.
+    pub(crate) failed: bool,
+}
+
+impl Wishes {
+    /// Adds a tag to the stored response.
+    ///
+    /// # Errors
+    ///
+    /// A name that is no tag, or one too many; the response will then not be stored, since an
+    /// invalidation could not reach it.
+    pub fn tag(&self, name: &str) -> Result<(), TagError> {
+        let tag = Tag::new(name);
+        self.with(|list| {
+            let added = tag.and_then(|tag| {
+                if list.tags.len() >= MAX_TAGS {
+                    return Err(TagError::TooMany { count: list.tags.len() + 1 });
+                }
+                list.tags.push(tag);
+                Ok(())
+            });
+            list.failed |= added.is_err();
+            added
+        })
+    }
+
+    /// Adds tags to the stored response.
+    ///
+    /// # Errors
+    ///
+    /// As for [`tag`](Self::tag); the first one.
+    pub fn tags<S: AsRef<str>>(&self, names: impl IntoIterator<Item = S>) -> Result<(), TagError> {
+        names.into_iter().try_for_each(|name| self.tag(name.as_ref()))
+    }
+
+    /// How long the response lives, in place of what the route says. Zero: it is not stored.
+    pub fn ttl(&self, ttl: Duration) {
+        self.with(|list| list.ttl = Some(ttl));
+    }
+
+    /// The response is not stored.
+    pub fn refuse(&self) {
+        self.with(|list| list.refuse = true);
+    }
+
+    /// The stored copy has no `Set-Cookie`; this client keeps its own.
+    pub fn strip_cookies(&self) {
+        self.with(|list| list.strip_cookies = true);
+    }
+
+    pub(crate) fn take(&self) -> WishList {
+        self.with(|list| list.clone())
+    }
+
+    fn with<R>(&self, change: impl FnOnce(&mut WishList) -> R) -> R {
+        // No code of others runs under the lock, so a poisoned list is whole.
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
