@@ -20,7 +20,7 @@ pub(crate) enum How {
     Collapsed,
 }
 
-/// The answer to this request: 304 if the client has it, no content for HEAD, else a shared slice
+/// The answer to this request, without a body where there must be none: 304 if the client has it, no content for HEAD, else a shared slice
 /// of the body. The entry is not touched.
 pub(crate) fn reply(
     rules: &Rules,
@@ -30,9 +30,9 @@ pub(crate) fn reply(
     stored: &StoredHead,
     state: &Freshness,
     how: How,
-) -> Response<Bytes> {
+) -> Response<Option<Bytes>> {
     let method = request.method();
-    let mut response = Response::new(Bytes::new());
+    let mut response = Response::new(None);
     let mut headers = stored.headers.clone();
     if conditional::not_modified(method, request.headers(), stored.status, &stored.headers) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -42,7 +42,7 @@ pub(crate) fn reply(
         if method == Method::HEAD {
             announce_length(&mut headers, entry.body().len());
         } else {
-            *response.body_mut() = entry.body().clone();
+            *response.body_mut() = Some(entry.body().clone());
         }
     }
     if rules.age {

@@ -34,8 +34,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "adapters must handle both, and there is no third")]
 pub enum Step {
-    /// Send this.
-    Reply(Response<Bytes>),
+    /// Send this. No body is another thing than an empty one: its length is not to be stated.
+    Reply(Response<Option<Bytes>>),
     /// Go on with [`Route::serve`](super::serve::serve).
     Forward(Pending),
 }
@@ -176,12 +176,12 @@ impl Route {
         entry: &crate::entry::Entry,
         state: &crate::policy::freshness::Freshness,
         how: How,
-    ) -> Response<Bytes> {
+    ) -> Response<Option<Bytes>> {
         let Shared { cache, rules, .. } = &*self.shared;
         match entry.response() {
             Some(stored) => reply(rules, &cache.name, head, entry, stored, state, how),
             // Only responses are resolved to be served.
-            None => Response::new(Bytes::new()),
+            None => Response::new(None),
         }
     }
 }

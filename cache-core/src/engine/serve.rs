@@ -320,10 +320,10 @@ impl Route {
     }
 
     /// RFC 9111 §5.2.1.7.
-    fn gateway_timeout(&self) -> Response<Bytes> {
+    fn gateway_timeout(&self) -> Response<Option<Bytes>> {
         let Shared { cache, rules, .. } = &*self.shared;
         cache.counters.misses.one();
-        let mut response = Response::new(Bytes::new());
+        let mut response = Response::new(Some(Bytes::new()));
         *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
         status::tell(rules, &cache.name, None, Story::OnlyIfCached, response.headers_mut());
         response
@@ -617,7 +617,7 @@ impl Route {
         let state = stale.response().map(|stored| freshness(&stored.life, now));
         match state {
             Some(state) => {
-                self.reply(&kept.head(), stale, &state, How::OnError).map(ServedBody::whole)
+                self.reply(&kept.head(), stale, &state, How::OnError).map(ServedBody::reply)
             }
             // Only responses become fallbacks.
             None => Response::new(ServedBody::whole(Bytes::new())),
@@ -717,13 +717,13 @@ fn answer_condition<B: Body, S: Spawn<Drain<B>>>(
     if conditional::not_modified(method, request, response.status(), response.headers()) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         conditional::reduce_to_not_modified(response.headers_mut());
-        *response.body_mut() = ServedBody::whole(Bytes::new());
+        *response.body_mut() = ServedBody::reply(None);
     }
 }
 
 fn served<O: Origin, S: Spawn<Drain<O::Body>>>(
-    reply: Response<Bytes>,
+    reply: Response<Option<Bytes>>,
     refresh: Option<(Refresh, O)>,
 ) -> Served<O, S> {
-    Served { response: reply.map(ServedBody::whole), refresh }
+    Served { response: reply.map(ServedBody::reply), refresh }
 }

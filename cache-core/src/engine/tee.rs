@@ -26,6 +26,8 @@ pub(crate) type Frames<E> = VecDeque<Result<Frame, E>>;
 pub struct ServedBody<B: Body, S: Spawn<Drain<B>>>(Kind<B, S>);
 
 enum Kind<B: Body, S: Spawn<Drain<B>>> {
+    /// None, of no stated length.
+    Absent,
     /// Complete; `None` once it is sent.
     Whole(Option<Bytes>),
     /// The handler's, as it is.
@@ -39,6 +41,12 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
     #[must_use]
     pub fn whole(bytes: Bytes) -> Self {
         Self(Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())))
+    }
+
+    /// The body of a reply; `None` where there must be none.
+    #[must_use]
+    pub fn reply(body: Option<Bytes>) -> Self {
+        body.map_or(Self(Kind::Absent), Self::whole)
     }
 
     pub(crate) fn origin(body: B) -> Self {
@@ -64,6 +72,7 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
     /// The next frame; `None` at the clean end.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, B::Error>>> {
         match &mut self.0 {
+            Kind::Absent => Poll::Ready(None),
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::Data(bytes)))),
             Kind::Origin { ready, body } => poll_next(ready, body, cx),
             Kind::Tee(tee) => match &mut tee.machine {
@@ -77,6 +86,7 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
     #[must_use]
     pub fn is_end_stream(&self) -> bool {
         match &self.0 {
+            Kind::Absent => true,
             Kind::Whole(bytes) => bytes.is_none(),
             Kind::Origin { ready, body } => ready.is_empty() && body.is_end_stream(),
             Kind::Tee(tee) => tee.machine.as_ref().is_none_or(|machine| machine.is_end_stream()),
