@@ -5,8 +5,9 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use cache_core::RequestHead;
-use cache_core::engine::{Origin as _, Pending, Route, Spawn as _, Step};
+use cache_core::engine::{Origin as _, Pending, Route, ServedBody, Spawn as _, Step};
 use cache_core::explain::Explain;
 use tower_service::Service;
 
@@ -101,8 +102,15 @@ where
         return Begun::Explain;
     }
     match route.attend(&origin.head()) {
-        Step::Reply(reply) => Begun::Answered(reply.map(Body::from)),
+        Step::Reply(reply) => Begun::Answered(reply.map(outgoing)),
         Step::Forward(pending) => Begun::Pending(pending),
+    }
+}
+
+fn outgoing(body: Option<Bytes>) -> Body {
+    match body {
+        Some(bytes) => Body::from(bytes),
+        None => Body::new(Outgoing(ServedBody::reply(None))),
     }
 }
 

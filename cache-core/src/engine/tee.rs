@@ -97,6 +97,7 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
     #[must_use]
     pub fn size(&self) -> Size {
         match &self.0 {
+            Kind::Absent => Size::default(),
             Kind::Whole(bytes) => Size::exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Origin { ready, body } => body.size().plus(waiting(ready)),
             Kind::Tee(tee) => tee.machine.as_ref().map_or(Size::exact(0), |machine| machine.size()),
@@ -112,6 +113,7 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
 impl<B: Body, S: Spawn<Drain<B>>> fmt::Debug for ServedBody<B, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.0 {
+            Kind::Absent => "Absent",
             Kind::Whole(_) => "Whole",
             Kind::Origin { .. } => "Origin",
             Kind::Tee(_) => "Tee",
