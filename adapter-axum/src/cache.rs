@@ -98,7 +98,6 @@ impl Cache {
     }
 
     /// A layer that lets handlers outside of cached routes extract the cache.
-    #[must_use]
     pub fn extension(&self) -> Extension<Self> {
         Extension(self.clone())
     }

@@ -12,12 +12,14 @@ use crate::body::TokioSpawn;
 
 type Task<E> = Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>;
 
+type Detach<E> = fn(Detached<Task<E>>);
+
 /// Resolves to the response: at once for a hit in memory, without an allocation of its own.
 pub struct ResponseFuture<E: Send + 'static>(Kind<E>);
 
 enum Kind<E: Send + 'static> {
     Ready(Option<Response>),
-    Task(Surviving<Task<E>, fn(Detached<Task<E>>)>),
+    Task(Surviving<Task<E>, Detach<E>>),
 }
 
 impl<E: Send + 'static> ResponseFuture<E> {

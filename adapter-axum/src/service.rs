@@ -46,7 +46,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, req: Request<Body>) -> Self::Future {
         // The service that was readied is the one to call; its clone takes its place.
         let inner = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, inner);
@@ -55,7 +55,7 @@ where
         if !self.guards.is_empty() {
             let guards = self.guards.clone();
             return ResponseFuture::task(life.clone(), async move {
-                let (mut parts, body) = request.into_parts();
+                let (mut parts, body) = req.into_parts();
                 let extracted = match guards.check(&mut parts).await {
                     Ok(extracted) => extracted,
                     Err(rejection) => return Ok(rejection),
@@ -69,7 +69,7 @@ where
                 }
             });
         }
-        let origin = origin(&route, inner, request);
+        let origin = origin(&route, inner, req);
         match begin(&route, &origin) {
             Begun::Answered(response) => ResponseFuture::ready(response),
             Begun::Explain => {

@@ -91,14 +91,14 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, req: Request<Body>) -> Self::Future {
         // The service that was readied is the one to call; its clone takes its place.
         let inner = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, inner);
         let (route, guards) = (self.route.clone(), self.guards.clone());
         let life = route.lifeline();
         ResponseFuture::task(life.clone(), async move {
-            let (mut parts, body) = request.into_parts();
+            let (mut parts, body) = req.into_parts();
             let extracted = match guards.check(&mut parts).await {
                 Ok(extracted) => extracted,
                 Err(rejection) => return Ok(rejection),

@@ -22,6 +22,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
 /// The operating system's clocks.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a unit, complete")]
 pub struct SystemClock;
 
 impl Clock for SystemClock {

@@ -136,14 +136,14 @@ impl From<&str> for Fields {
 }
 
 impl<N: Into<String>, V: Into<String>, const COUNT: usize> From<[(N, V); COUNT]> for Fields {
-    fn from(fields: [(N, V); COUNT]) -> Self {
-        fields.into_iter().collect()
+    fn from(value: [(N, V); COUNT]) -> Self {
+        value.into_iter().collect()
     }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Fields {
-    fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
-        Self(fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(iter: I) -> Self {
+        Self(iter.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 }
 

@@ -51,7 +51,6 @@ impl Cache {
     }
 
     /// A cache over `store`, to be configured.
-    #[must_use]
     pub fn builder(store: impl Store) -> CacheBuilder {
         CacheBuilder {
             store: Arc::new(store),

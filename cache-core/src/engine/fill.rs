@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -235,7 +234,7 @@ pub(crate) async fn ask<T>(
 /// What this process remembers of an entry it found or stored.
 pub(crate) fn known(entry: &Entry) -> Known {
     let names = entry.response().map(|stored| stored.presented.names().cloned().collect());
-    Known { names: names.unwrap_or_else(Arc::default), tags: entry.tags().clone() }
+    Known { names: names.unwrap_or_default(), tags: entry.tags().clone() }
 }
 
 /// A response is not stored: count it, stop coalescing for a while, release the followers.

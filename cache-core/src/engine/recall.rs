@@ -23,8 +23,10 @@ pub(crate) struct Known {
 /// A fixed-size table; a collision replaces.
 #[derive(Debug)]
 pub(crate) struct Recall {
-    slots: Box<[Mutex<Option<(Digest, Known)>>]>,
+    slots: Box<[Slot]>,
 }
+
+type Slot = Mutex<Option<(Digest, Known)>>;
 
 impl Default for Recall {
     fn default() -> Self {
@@ -50,7 +52,7 @@ impl Recall {
         }
     }
 
-    fn slot(&self, primary: &Digest) -> Option<&Mutex<Option<(Digest, Known)>>> {
+    fn slot(&self, primary: &Digest) -> Option<&Slot> {
         self.slots.get(usize::try_from(primary.fold() % SLOTS as u64).unwrap_or_default())
     }
 }

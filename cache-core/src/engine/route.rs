@@ -53,7 +53,7 @@ pub(crate) enum State {
     /// The store must be waited for.
     Planned(Planned),
     /// Looked up.
-    Resolved(Planned, Resolved, u64),
+    Resolved(Box<(Planned, Resolved, u64)>),
 }
 
 impl Route {
@@ -120,7 +120,7 @@ impl Route {
                 Step::Reply(self.reply(head, &entry, &state, How::Fresh))
             }
             Some(resolved) => {
-                Step::Forward(Pending(State::Resolved(planned, resolved, generation)))
+                Step::Forward(Pending(State::Resolved(Box::new((planned, resolved, generation)))))
             }
         }
     }

@@ -138,7 +138,10 @@ impl Route {
         let cache = &self.shared.cache;
         let (planned, mut resolved, mut generation) = match pending.0 {
             State::Bypass(reason) => return self.bypass(origin, reason).await,
-            State::Resolved(planned, resolved, generation) => (planned, Some(resolved), generation),
+            State::Resolved(found) => {
+                let (planned, resolved, generation) = *found;
+                (planned, Some(resolved), generation)
+            }
             State::Planned(planned) => (planned, None, 0),
             State::Unplanned => match self.plan(&mut origin).await {
                 Ok(planned) => (planned, None, 0),
@@ -412,13 +415,8 @@ impl Route {
         let kept = Kept::of(&origin.head());
         let lifetime = self.lifetime(&origin.head()).await;
         let wishes = Wishes::default();
-        let changes = Changes {
-            fields: plan::visible_cookies(rules, &kept.headers)
-                .map(|value| (header::COOKIE, value))
-                .into_iter()
-                .collect(),
-            wishes: wishes.clone(),
-        };
+        let changes =
+            Changes { fields: plan::hidden_fields(rules, &kept.headers), wishes: wishes.clone() };
         if fill.ticket.is_ok() {
             life.hold();
         }

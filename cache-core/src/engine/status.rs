@@ -1,7 +1,6 @@
 //! What a response says about the cache: `Cache-Status` (RFC 9211) and the `HIT`/`MISS` field.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
@@ -38,8 +37,11 @@ pub(crate) struct Seconds(i64);
 
 impl From<&Freshness> for Seconds {
     fn from(state: &Freshness) -> Self {
-        let whole = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-        Self(if state.is_fresh() { whole(state.remaining) } else { -whole(state.staleness) })
+        // Rounded so that it and the age, in whole seconds, add up to the life.
+        let up = u64::from(state.remaining.subsec_nanos() > 0);
+        let remaining = state.remaining.as_secs().saturating_add(up);
+        let signed = |seconds| i64::try_from(seconds).unwrap_or(i64::MAX);
+        Self(if state.is_fresh() { signed(remaining) } else { -signed(state.staleness.as_secs()) })
     }
 }
 

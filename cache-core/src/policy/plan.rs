@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::header;
-use http::{HeaderMap, Method};
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::Rules;
 use super::rules::KeySource;
@@ -116,7 +116,7 @@ fn target_parts(canonical: &mut Canonical, rules: &Rules, head: &RequestHead<'_>
     let uri = head.uri();
     if rules.host_in_key {
         canonical.part(Part::Scheme, uri.scheme_str().unwrap_or("http").as_bytes());
-        let host = || head.headers().get(header::HOST).map(http::HeaderValue::as_bytes);
+        let host = || head.headers().get(header::HOST).map(HeaderValue::as_bytes);
         let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
         if let Some(authority) = authority.or_else(host) {
             canonical.part(Part::Authority, &authority.to_ascii_lowercase());
@@ -131,7 +131,7 @@ fn target_parts(canonical: &mut Canonical, rules: &Rules, head: &RequestHead<'_>
 }
 
 fn request_parts(canonical: &mut Canonical, rules: &Rules, head: &RequestHead<'_>) {
-    let lines = |name| head.headers().get_all(name).iter().map(http::HeaderValue::as_bytes);
+    let lines = |name| head.headers().get_all(name).iter().map(HeaderValue::as_bytes);
     for name in &rules.vary {
         canonical.named(Part::Field, name.as_str().as_bytes(), lines(name));
     }
@@ -195,15 +195,15 @@ pub(crate) fn all_tags(mut tags: Vec<Tag>, added: &[Tag]) -> Result<Tags, Reason
     if tags.len() > MAX_TAGS { Err(Reason::Tags) } else { Ok(tags) }
 }
 
-/// What the handler must not see, because the answer would depend on something outside the key.
-/// `None` where the request's cookies stay as they are; else what takes their place.
-pub(crate) fn visible_cookies(
+/// What the handler must not see, because the answer would depend on something outside the key:
+/// fields to remove, or to replace all lines of.
+pub(crate) fn hidden_fields(
     rules: &Rules,
     request: &HeaderMap,
-) -> Option<Option<http::HeaderValue>> {
+) -> Vec<(HeaderName, Option<HeaderValue>)> {
     match &rules.cookies {
-        Cookies::Bypass => None,
-        Cookies::Ignore => Some(None),
-        Cookies::Key(names) => Some(cookie::only(request, names)),
+        Cookies::Ignore => vec![(header::COOKIE, None)],
+        Cookies::Key(names) => vec![(header::COOKIE, cookie::only(request, names))],
+        Cookies::Bypass => Vec::new(),
     }
 }

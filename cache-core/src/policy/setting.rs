@@ -90,12 +90,14 @@ impl<'de> Deserialize<'de> for Ttl {
         impl<'de> Visitor<'de> for TtlVisitor {
             type Value = Ttl;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration such as \"60s\", {\"end_of_day\":…} or {\"end_of_week\":…}")
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(
+                    "a duration such as \"60s\", {\"end_of_day\":…} or {\"end_of_week\":…}",
+                )
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Ttl, E> {
-                text.parse::<Span>().map(|span| Ttl::For(span.0)).map_err(E::custom)
+            fn visit_str<E: de::Error>(self, v: &str) -> Result<Ttl, E> {
+                v.parse::<Span>().map(|span| Ttl::For(span.0)).map_err(E::custom)
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Ttl, A::Error> {
@@ -152,14 +154,14 @@ impl<'de> Deserialize<'de> for Statuses {
         impl<'de> Visitor<'de> for StatusesVisitor {
             type Value = Statuses;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"2xx\" or a list of status codes")
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("\"2xx\" or a list of status codes")
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Statuses, E> {
-                match text {
+            fn visit_str<E: de::Error>(self, v: &str) -> Result<Statuses, E> {
+                match v {
                     "2xx" => Ok(Statuses::Successful),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(v), &self)),
                 }
             }
 
@@ -316,12 +318,12 @@ impl<'de> Deserialize<'de> for Coalesce {
         impl<'de> Visitor<'de> for CoalesceVisitor {
             type Value = Coalesce;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true, false or {\"wait\":\"5s\",\"max_followers\":1024}")
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("true, false or {\"wait\":\"5s\",\"max_followers\":1024}")
             }
 
-            fn visit_bool<E: de::Error>(self, on: bool) -> Result<Coalesce, E> {
-                Ok(if on { Coalesce::default() } else { Coalesce::Off })
+            fn visit_bool<E: de::Error>(self, v: bool) -> Result<Coalesce, E> {
+                Ok(if v { Coalesce::default() } else { Coalesce::Off })
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Coalesce, A::Error> {

@@ -14,7 +14,8 @@ pub struct Span(pub Duration);
 impl FromStr for Span {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(s: &str) -> Result<Self, String> {
+        let text = s;
         let problem = |what: &str| format!("{text:?} {what}, such as \"60s\" or \"400ms\"");
         if text.trim_start().starts_with('-') {
             return Err(format!("{text:?} is negative"));
@@ -59,12 +60,12 @@ impl<'de> Deserialize<'de> for Span {
         impl serde::de::Visitor<'_> for Visitor {
             type Value = Span;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration such as \"60s\" or \"400ms\"")
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a duration such as \"60s\" or \"400ms\"")
             }
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
-                text.parse().map_err(E::custom)
+            fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<Span, E> {
+                v.parse().map_err(E::custom)
             }
         }
 

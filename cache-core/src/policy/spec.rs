@@ -50,8 +50,8 @@ macro_rules! settings {
                 impl<'de> Visitor<'de> for SpecVisitor {
                     type Value = Spec;
 
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("a map of policy settings")
+                    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        formatter.write_str("a map of policy settings")
                     }
 
                     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Spec, A::Error> {

@@ -186,8 +186,8 @@ impl std::ops::Deref for Tags {
 }
 
 impl FromIterator<Tag> for Tags {
-    fn from_iter<I: IntoIterator<Item = Tag>>(tags: I) -> Self {
-        Self::new(tags.into_iter().collect())
+    fn from_iter<I: IntoIterator<Item = Tag>>(iter: I) -> Self {
+        Self::new(iter.into_iter().collect())
     }
 }
 

@@ -34,6 +34,7 @@ pub enum UnknownPlaceholder {
 
 /// A text made from a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Expanded {
     /// The text.
     pub text: String,
@@ -69,7 +70,7 @@ impl Template {
                         match rest.next() {
                             Some((_, '}')) => break,
                             Some((_, c)) if c.is_alphanumeric() || "_.-".contains(c) => {
-                                name.push(c)
+                                name.push(c);
                             }
                             Some((at, '{')) => return Err(fail(at, Problem::Unclosed)),
                             Some((at, _)) => return Err(fail(at, Problem::Name)),
@@ -204,6 +205,7 @@ enum Problem {
 /// A placeholder that nothing gives a value to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("placeholder {{{name}}} of {template:?} is unknown")]
+#[non_exhaustive]
 pub struct UnknownName {
     /// The placeholder's name.
     pub name: String,
