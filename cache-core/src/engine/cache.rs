@@ -39,6 +39,8 @@ pub(crate) struct Inner {
     pub(crate) recall: Recall,
     pub(crate) counters: Counters,
     pub(crate) detached: Arc<Semaphore>,
+    #[cfg(feature = "mutants")]
+    pub(crate) mutant: Option<super::mutant::Mutant>,
 }
 
 impl Cache {
@@ -60,6 +62,8 @@ impl Cache {
             store_timeout: Duration::from_millis(250),
             max_detached: 1024,
             enabled: true,
+            #[cfg(feature = "mutants")]
+            mutant: None,
         }
     }
 
@@ -222,6 +226,8 @@ pub struct CacheBuilder {
     store_timeout: Duration,
     max_detached: usize,
     enabled: bool,
+    #[cfg(feature = "mutants")]
+    mutant: Option<super::mutant::Mutant>,
 }
 
 impl CacheBuilder {
@@ -259,6 +265,13 @@ impl CacheBuilder {
     /// Where the time comes from. Default the system's clocks.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Breaks the cache on purpose.
+    #[cfg(feature = "mutants")]
+    pub const fn mutant(mut self, mutant: super::mutant::Mutant) -> Self {
+        self.mutant = Some(mutant);
         self
     }
 
@@ -302,6 +315,8 @@ impl CacheBuilder {
                 recall: Recall::default(),
                 counters: Counters::default(),
                 detached: Arc::new(Semaphore::new(self.max_detached)),
+                #[cfg(feature = "mutants")]
+                mutant: self.mutant,
             }),
         }
     }

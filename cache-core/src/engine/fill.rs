@@ -134,7 +134,11 @@ impl Recording {
 impl Sealed {
     /// Closes the flight, puts the entry, and ends the flight with the verdict.
     pub(crate) fn put(mut self) -> Putting {
-        if let Some(lead) = &self.lead {
+        #[cfg(feature = "mutants")]
+        let broken = self.break_flight();
+        #[cfg(not(feature = "mutants"))]
+        let broken = false;
+        if let Some(lead) = self.lead.as_ref().filter(|_| !broken) {
             lead.close();
         }
         Box::pin(async move {
@@ -163,6 +167,19 @@ impl Sealed {
             }
             stored
         })
+    }
+
+    /// Whether the flight is left open, by one mutant or the other.
+    #[cfg(feature = "mutants")]
+    fn break_flight(&mut self) -> bool {
+        use super::mutant::Mutant;
+        let mutant = self.route.shared.cache.mutant;
+        if mutant == Some(Mutant::NoVerdict)
+            && let Some(lead) = self.lead.take()
+        {
+            lead.end(Verdict::Stored(self.entry.clone()));
+        }
+        mutant == Some(Mutant::ClosedAfterPut)
     }
 
     async fn store(self) -> Result<(), Reason> {

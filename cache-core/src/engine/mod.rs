@@ -11,6 +11,8 @@ mod cool;
 pub mod explain;
 mod fill;
 mod flight;
+#[cfg(feature = "mutants")]
+pub mod mutant;
 mod recall;
 mod reply;
 mod route;

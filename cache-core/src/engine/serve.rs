@@ -311,6 +311,13 @@ impl Route {
     ) -> Option<(Entry, crate::policy::freshness::Freshness)> {
         let mut seek = Seek::new(planned, std::sync::Arc::default());
         let now = self.shared.cache.clock.now();
+        #[cfg(feature = "mutants")]
+        if let Lookup::Found(entry, _) = &found
+            && self.shared.cache.mutant == Some(super::mutant::Mutant::AnyVariant)
+        {
+            let state = entry.response().map(|stored| freshness(&stored.life, now));
+            return Some((entry.clone(), state?));
+        }
         match seek.step(&self.shared.rules, head, found, now) {
             Next::Done(Resolved::Serve(entry, state)) => Some((entry, state)),
             _ => None,

@@ -55,6 +55,19 @@ pub struct StoredHead {
     pub presented: Presented,
 }
 
+impl StoredHead {
+    /// A head from its parts.
+    #[must_use]
+    pub const fn new(
+        status: StatusCode,
+        headers: HeaderMap,
+        life: Life,
+        presented: Presented,
+    ) -> Self {
+        Self { status, headers, life, presented }
+    }
+}
+
 /// The times that decide freshness (RFC 9111 §4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

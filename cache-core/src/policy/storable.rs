@@ -107,9 +107,11 @@ fn forbidden_by_fields(
     if headers.contains_key(header::CONTENT_RANGE) {
         return Err(Reason::ContentRange);
     }
-    let media = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let media = media.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    if media.eq_ignore_ascii_case(b"text/event-stream") {
+    let media = |value: &HeaderValue| {
+        let media = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    };
+    if headers.get_all(header::CONTENT_TYPE).iter().any(media) {
         return Err(Reason::EventStream);
     }
     Ok(())

@@ -1,0 +1,20 @@
+//! What the axum adapter adds to the engine, with real routers and, where it matters, sockets.
+
+#![allow(
+    clippy::clone_on_ref_ptr,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod coalescing;
+mod guards;
+mod input;
+mod readiness;
+mod routing;
+mod storing;
+mod streaming;
+mod wire;
+mod writes;

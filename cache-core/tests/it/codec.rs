@@ -1,0 +1,130 @@
+//! The stored form: round trips, and anything else is refused without a panic.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use cache_core::Cache;
+use cache_core::entry::Entry;
+use cache_core::entry::codec::{DecodeError, ENVELOPE, decode, encode};
+use cache_core::key::{Digest, Key};
+use cache_core::store::Stamp;
+use cache_memory::MemoryStore;
+use proptest::prelude::*;
+
+/// An entry as the engine makes it, read back from the golden file's ingredients.
+pub(crate) fn sample() -> (Entry, Stamp) {
+    use cache_core::entry::{Content, Life, StoredHead};
+    use cache_core::key::vary::Presented;
+    use cache_core::tag::{Tag, Tags};
+    use http::{HeaderMap, HeaderValue, StatusCode};
+
+    let mut headers = HeaderMap::new();
+    headers.append("content-type", HeaderValue::from_static("text/plain"));
+    headers.append("x-twice", HeaderValue::from_static("1"));
+    headers.append("x-twice", HeaderValue::from_static("2"));
+    headers.append("x-binary", HeaderValue::from_bytes(b"\xfe\xff").unwrap());
+    let mut request = HeaderMap::new();
+    request.append("accept-language", HeaderValue::from_static("de"));
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let life = Life::new(at, Duration::from_secs(60));
+    let presented = Presented::take(&[http::header::ACCEPT_LANGUAGE], &request);
+    let head = StoredHead::new(StatusCode::OK, headers, life, presented);
+    let key = Key::new(Digest::of(b"primary")).variant_of(Digest::of(b"variant"));
+    let tags: Tags =
+        [Tag::new("user:7").unwrap(), Tag::key(Some("users"), "7")].into_iter().collect();
+    let body = Bytes::from_static(b"\0body\xff");
+    let until = at + Duration::from_secs(60);
+    (Entry::new(key, tags, until, Content::Response(head), body), Stamp { epoch: 9, clock: 41 })
+}
+
+#[test]
+fn the_body_is_a_slice_of_the_input() {
+    let (entry, stamp) = sample();
+    let bytes = encode(&entry, stamp).unwrap();
+    let (read, _) = decode(&bytes, entry.key()).unwrap();
+    assert_eq!(read.body(), entry.body());
+    assert!(bytes.as_ptr_range().contains(&read.body().as_ptr()), "the body was copied");
+}
+
+#[test]
+fn c091_another_keys_entry_is_refused() {
+    let (entry, stamp) = sample();
+    let bytes = encode(&entry, stamp).unwrap();
+    let other = Key::new(*entry.key().primary());
+    assert_eq!(decode(&bytes, &other).unwrap_err(), DecodeError::OtherKey);
+}
+
+#[test]
+fn c092_foreign_and_older_formats_are_refused() {
+    let (entry, stamp) = sample();
+    let bytes = encode(&entry, stamp).unwrap();
+    for (at, value) in [(0, b'X'), (3, 0), (3, 2), (4, 7)] {
+        let mut other = bytes.to_vec();
+        other[at] = value;
+        assert_eq!(decode(&other.into(), entry.key()).unwrap_err(), DecodeError::Foreign);
+    }
+    assert_eq!(decode(&Bytes::new(), entry.key()).unwrap_err(), DecodeError::Foreign);
+}
+
+#[test]
+fn c091_every_truncation_and_every_damaged_head_byte_is_refused() {
+    let (entry, stamp) = sample();
+    let bytes = encode(&entry, stamp).unwrap();
+    for length in 0..bytes.len() {
+        assert!(decode(&bytes.slice(..length), entry.key()).is_err(), "cut at {length}");
+    }
+    let head_end = bytes.len() - entry.body().len();
+    for at in 0..head_end {
+        let mut damaged = bytes.to_vec();
+        damaged[at] ^= 0x20;
+        assert!(decode(&damaged.into(), entry.key()).is_err(), "byte {at}");
+    }
+    assert!(head_end > ENVELOPE);
+}
+
+/// Rewrites a planted field and mends the checksum, as an attacker with the store could.
+fn planted(needle: &[u8], with: &[u8]) -> (Bytes, Key) {
+    use sha2::Digest as _;
+    let (entry, stamp) = sample();
+    let mut bytes = encode(&entry, stamp).unwrap().to_vec();
+    let at = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
+    bytes[at..at + with.len()].copy_from_slice(with);
+    let head_end = bytes.len() - entry.body().len();
+    let mut hasher = sha2::Sha256::new();
+    hasher.update(&bytes[..112]);
+    hasher.update(&bytes[ENVELOPE..head_end]);
+    let sum = hasher.finalize();
+    bytes[112..ENVELOPE].copy_from_slice(&sum[..8]);
+    (bytes.into(), *entry.key())
+}
+
+#[test]
+fn c093_line_breaks_in_stored_fields_are_refused() {
+    for with in [&b"text\r\nlain"[..], b"text\nplain", b"text\0plain"] {
+        let (bytes, key) = planted(b"text/plain", with);
+        assert_eq!(decode(&bytes, &key).unwrap_err(), DecodeError::Malformed("field value"));
+    }
+    let (bytes, key) = planted(b"x-binary", b"x binary");
+    assert_eq!(decode(&bytes, &key).unwrap_err(), DecodeError::Malformed("field name"));
+    let (bytes, key) = planted(b"t:user:7", b"z:user:7");
+    assert_eq!(decode(&bytes, &key).unwrap_err(), DecodeError::Malformed("tag"));
+}
+
+proptest! {
+    #[test]
+    fn c091_decoding_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let (entry, stamp) = sample();
+        prop_assert!(decode(&bytes.clone().into(), entry.key()).is_err());
+        // The same behind a good envelope.
+        let mut whole = encode(&entry, stamp).unwrap().to_vec();
+        let at = bytes.len() % whole.len();
+        whole.splice(at.., bytes);
+        let _ = decode(&whole.into(), entry.key());
+    }
+}
+
+#[test]
+fn a_cache_name_is_a_token() {
+    let error = Cache::builder(MemoryStore::new()).name("two words").build().unwrap_err();
+    assert!(error.to_string().contains("two words"), "{error}");
+}

@@ -1,0 +1,6 @@
+//! The driver, its flights and its rules, over the memory store and a handler under control.
+
+mod cases;
+mod mutants;
+mod rig;
+mod waiting;

@@ -1,0 +1,15 @@
+//! What the core promises, without a framework.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod codec;
+mod engine;
+mod golden;
+mod keys;
+mod policy;
