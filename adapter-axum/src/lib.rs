@@ -25,3 +25,8 @@ pub use self::future::ResponseFuture;
 pub use self::layer::CacheLayer;
 pub use self::service::CacheService;
 pub use self::write::{InvalidateLayer, InvalidateService};
+
+/// The program in the repository's README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct RepositoryReadme;

@@ -36,7 +36,7 @@ pub(crate) struct Shared {
 pub enum Step {
     /// Send this. No body is another thing than an empty one: its length is not to be stated.
     Reply(Response<Option<Bytes>>),
-    /// Go on with [`Route::serve`](super::serve::serve).
+    /// Go on with [`Route::serve`].
     Forward(Pending),
 }
 
