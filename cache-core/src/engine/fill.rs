@@ -264,7 +264,7 @@ pub(crate) fn give_up(cache: &Inner, key: &Key, lead: Option<Lead>, reason: Reas
     }
 }
 
-fn joined(mut chunks: Vec<Bytes>) -> Bytes {
+pub(crate) fn joined(mut chunks: Vec<Bytes>) -> Bytes {
     match chunks.len() {
         0 => Bytes::new(),
         1 => chunks.remove(0),

@@ -178,6 +178,7 @@ impl Route {
         how: How,
     ) -> Response<Option<Bytes>> {
         let Shared { cache, rules, .. } = &*self.shared;
+        tracing::debug!(key = %entry.key(), ?how, age = state.age.as_secs(), "reused");
         match entry.response() {
             Some(stored) => reply(rules, &cache.name, head, entry, stored, state, how),
             // Only responses are resolved to be served.

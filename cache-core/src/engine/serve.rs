@@ -22,7 +22,7 @@ use futures_util::FutureExt as _;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 
-use super::fill::{Recording, ask, give_up, known};
+use super::fill::{Recording, ask, give_up, joined, known};
 use super::flight::{Joined, Lead, Verdict};
 use super::reply::How;
 use super::route::{Kept, Pending, Route, Shared, State};
@@ -108,6 +108,8 @@ struct Fill {
     tags: Vec<Tag>,
     lead: Option<Lead>,
     miss: Miss,
+    /// Nobody waits for the answer.
+    background: bool,
 }
 
 impl Route {
@@ -148,7 +150,7 @@ impl Route {
                 Err(reason) => return self.bypass(origin, reason).await,
             },
         };
-        let mut flights = 0;
+        let mut tries = Tries::default();
         loop {
             let now = match resolved.take() {
                 Some(resolved) => resolved,
@@ -175,7 +177,7 @@ impl Route {
                 return Ok(served(self.gateway_timeout(), None));
             }
             let mut fill = self.prepare(planned.clone(), miss, &origin.head()).await;
-            match self.join(&fill, generation, flights).await {
+            match self.join(&fill, generation, &mut tries).await {
                 Flown::Run(lead, reason) => {
                     fill.lead = lead;
                     fill.reason = reason.unwrap_or(fill.reason);
@@ -192,7 +194,6 @@ impl Route {
                     }
                 }
             }
-            flights += 1;
         }
     }
 
@@ -230,6 +231,7 @@ impl Route {
         let Shared { cache, rules, .. } = &*self.shared;
         cache.counters.bypasses.one();
         cache.counters.reason(reason);
+        tracing::debug!(%reason, "bypassed");
         if reason == Reason::UnknownPlaceholder {
             self.complain(reason);
         }
@@ -357,7 +359,7 @@ impl Route {
             },
         };
         let ticket = ticket.map(|ticket| ticket.valid_for(rules.max_fill));
-        Fill { planned, reason, ticket, tags, lead: None, miss }
+        Fill { planned, reason, ticket, tags, lead: None, miss, background: false }
     }
 
     async fn refresh(
@@ -369,32 +371,36 @@ impl Route {
         let Joined::Lead(lead) = self.shared.cache.flights.join(miss.key, 0) else { return None };
         let mut fill = self.prepare(planned, miss, head).await;
         fill.lead = Some(lead);
+        fill.background = true;
         fill.ticket.is_ok().then(|| Refresh { route: self.clone(), fill })
     }
 
     /// Leads, follows or flies alone.
-    async fn join(&self, fill: &Fill, generation: u64, flights: u32) -> Flown {
+    async fn join(&self, fill: &Fill, generation: u64, tries: &mut Tries) -> Flown {
         let Shared { cache, rules, .. } = &*self.shared;
         let Coalesce::On { wait, max_followers } = rules.coalesce else {
             return Flown::Run(None, None);
         };
-        // Without a ticket nothing can be stored, hence nothing shared. A second flight was tried.
-        let alone = fill.ticket.is_err() || flights > 1;
+        // Without a ticket nothing can be stored, hence nothing shared.
+        let alone = fill.ticket.is_err() || tries.flights == MAX_FLIGHTS;
         if alone || cache.cool.contains(&fill.miss.key, cache.clock.monotonic()) {
             return Flown::Run(None, None);
         }
         let follower = match cache.flights.join(fill.miss.key, max_followers) {
             Joined::Lead(lead) => {
-                if cache.flights.generation(&fill.planned.key) == generation {
+                let landed = cache.flights.generation(&fill.planned.key) != generation;
+                if !landed || tries.lookups == MAX_LOOKUPS {
                     return Flown::Run(Some(lead), None);
                 }
-                // A flight landed since the lookup.
+                // A flight landed since the lookup: the answer may be there by now.
+                tries.lookups += 1;
                 lead.end(Verdict::LookAgain);
                 return Flown::LookAgain;
             }
             Joined::Full => return Flown::Run(None, Some(Reason::FlightFull)),
             Joined::Follow(follower) => follower,
         };
+        tries.flights += 1;
         match tokio::time::timeout(wait, follower.verdict()).await {
             Ok(Verdict::Stored(entry)) => Flown::Landed(entry),
             Ok(Verdict::LookAgain) => Flown::LookAgain,
@@ -436,8 +442,10 @@ impl Route {
             },
         };
         let response = ran?;
-        cache.counters.misses.one();
-        cache.counters.reason(fill.reason);
+        if !fill.background {
+            cache.counters.misses.one();
+            cache.counters.reason(fill.reason);
+        }
         let decided = self.decide(&mut fill, &kept, &wishes, lifetime, &response);
         match decided {
             Err(reason) => {
@@ -531,7 +539,7 @@ impl Route {
     /// stored first, so that this very answer has its entity tag and can be a 304.
     async fn record<B, S>(
         &self,
-        mut recording: Recording,
+        recording: Recording,
         mut response: Response<B>,
         fill: &Fill,
         spawn: S,
@@ -541,73 +549,78 @@ impl Route {
         B: Body,
         S: Spawn<Drain<B>>,
     {
-        let rules = &self.shared.rules;
-        let state = freshness(&recording.storable.life, recording.storable.life.stored_at);
-        let ttl = Seconds::from(&state);
         if recording.kept.method == Method::HEAD {
-            announce(&mut response);
-            recording.headers =
-                self.stored_headers(&response, &recording.wishes, &recording.storable);
-            let stored = match recording.seal() {
-                Ok(sealed) => sealed.put().await,
-                Err(reason) => Err(reason),
-            };
-            life.release();
-            return self.told(response.map(ServedBody::origin), fill, stored.map(|()| ttl));
+            return self.record_head(recording, response, fill, life).await;
         }
-        let small = |size: u64| size <= rules.max_body as u64;
-        let ready = match response.body().size().known().filter(|size| small(*size)) {
-            Some(_) => gather(response.body_mut()).await,
-            None => Gathered::Streaming(VecDeque::new()),
+        let limit = self.shared.rules.max_body as u64;
+        let gathered = match response.body().size().known() {
+            Some(size) if size <= limit => gather(response.body_mut()).await,
+            _ => Gathered::Streaming(VecDeque::new()),
         };
-        match ready {
-            Gathered::Streaming(frames) => {
-                let told = self.told(response.map(Some), fill, Ok(ttl));
-                let (parts, body) = told.into_parts();
-                let Some(body) = body else {
-                    return Response::new(ServedBody::whole(Bytes::new()));
-                };
-                let tee = ServedBody::tee(recording, frames, body, life.clone(), spawn);
-                Response::from_parts(parts, tee)
-            }
+        match gathered {
             Gathered::Whole(chunks) => {
-                let whole = chunks.iter().try_for_each(|chunk| recording.push(chunk));
-                let request = (recording.kept.method.clone(), recording.kept.headers.clone());
-                let sealed = match whole {
-                    Ok(()) => recording.seal(),
-                    Err(reason) => {
-                        recording.abandon(reason);
-                        Err(reason)
-                    }
-                };
-                let (stored, body) = match sealed {
-                    Ok(sealed) => {
-                        let body = sealed.entry.body().clone();
-                        if let Some(etag) =
-                            sealed.entry.response().and_then(|r| r.headers.get(header::ETAG))
-                        {
-                            response.headers_mut().insert(header::ETAG, etag.clone());
-                        }
-                        (sealed.put().await, ServedBody::whole(body))
-                    }
-                    Err(reason) => {
-                        let frames =
-                            chunks.into_iter().map(|chunk| Ok(Frame::Data(chunk))).collect();
-                        let (parts, body) = response.into_parts();
-                        response = Response::from_parts(parts, body);
-                        life.release();
-                        let told = self.told(response, fill, Err(reason));
-                        return told.map(|body| ServedBody::prefixed(frames, body));
-                    }
-                };
-                life.release();
-                let (parts, _) = response.into_parts();
-                let mut response =
-                    self.told(Response::from_parts(parts, body), fill, stored.map(|()| ttl));
-                answer_condition(&request.0, &request.1, &mut response);
-                response
+                self.record_whole(recording, chunks, response, fill, life).await
+            }
+            Gathered::Streaming(frames) => {
+                let told = self.told(response, fill, Ok(remaining(&recording.storable)));
+                let life = life.clone();
+                told.map(|body| ServedBody::tee(recording, frames, body, life, spawn))
             }
         }
+    }
+
+    /// A HEAD response has no content to wait for.
+    async fn record_head<B, S>(
+        &self,
+        mut recording: Recording,
+        mut response: Response<B>,
+        fill: &Fill,
+        life: &Lifeline,
+    ) -> Response<ServedBody<B, S>>
+    where
+        B: Body,
+        S: Spawn<Drain<B>>,
+    {
+        announce(&mut response);
+        let ttl = remaining(&recording.storable);
+        recording.headers = self.stored_headers(&response, &recording.wishes, &recording.storable);
+        let stored = store(recording).await;
+        life.release();
+        self.told(response, fill, stored.map(|_| ttl)).map(ServedBody::origin)
+    }
+
+    async fn record_whole<B, S>(
+        &self,
+        mut recording: Recording,
+        chunks: Vec<Bytes>,
+        mut response: Response<B>,
+        fill: &Fill,
+        life: &Lifeline,
+    ) -> Response<ServedBody<B, S>>
+    where
+        B: Body,
+        S: Spawn<Drain<B>>,
+    {
+        let request = recording.kept.clone();
+        let ttl = remaining(&recording.storable);
+        let body = joined(chunks);
+        let stored = match recording.push(&body) {
+            Ok(()) => store(recording).await,
+            Err(reason) => {
+                recording.abandon(reason);
+                Err(reason)
+            }
+        };
+        life.release();
+        let etag =
+            stored.as_ref().ok().and_then(|entry| entry.response()?.headers.get(header::ETAG));
+        if let Some(etag) = etag {
+            response.headers_mut().insert(header::ETAG, etag.clone());
+        }
+        let told = self.told(response, fill, stored.map(|_| ttl));
+        let mut response = told.map(|_| ServedBody::whole(body));
+        answer_condition(&request, &mut response);
+        response
     }
 
     /// The handler's failure, replaced by what is stored.
@@ -644,10 +657,29 @@ impl Route {
             // Decided to be stored, then overtaken.
             Err(reason) => Story::NotStored { fwd, status, reason },
         };
+        match stored {
+            Ok(_) => tracing::debug!(key = %fill.miss.key, reason = %fill.reason, "stored"),
+            Err(why) => {
+                tracing::debug!(key = %fill.miss.key, reason = %fill.reason, %why, "not stored");
+            }
+        }
         storable::merge_vary(rules, response.headers_mut());
         status::tell(rules, &cache.name, Some(&fill.miss.key), story, response.headers_mut());
         response
     }
+}
+
+/// How many flights a request may follow before it runs alone.
+const MAX_FLIGHTS: u32 = 2;
+
+/// How often a request looks up anew because a flight has landed since; then it leads all the same.
+const MAX_LOOKUPS: u32 = 3;
+
+/// What a request has tried so far.
+#[derive(Debug, Default)]
+struct Tries {
+    flights: u32,
+    lookups: u32,
 }
 
 /// What came of joining.
@@ -713,13 +745,24 @@ fn announce<B: Body>(response: &mut Response<B>) {
     }
 }
 
+/// Puts a recording that is complete.
+async fn store(recording: Recording) -> Result<Entry, Reason> {
+    let sealed = recording.seal()?;
+    let entry = sealed.entry.clone();
+    sealed.put().await.map(|()| entry)
+}
+
+fn remaining(storable: &storable::Storable) -> Seconds {
+    Seconds::from(&freshness(&storable.life, storable.life.stored_at))
+}
+
 /// The answer of a miss can be a 304 too (RFC 9110 §13.2.1).
 fn answer_condition<B: Body, S: Spawn<Drain<B>>>(
-    method: &Method,
-    request: &http::HeaderMap,
+    request: &Kept,
     response: &mut Response<ServedBody<B, S>>,
 ) {
-    if conditional::not_modified(method, request, response.status(), response.headers()) {
+    let (status, headers) = (response.status(), response.headers());
+    if conditional::not_modified(&request.method, &request.headers, status, headers) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         conditional::reduce_to_not_modified(response.headers_mut());
         *response.body_mut() = ServedBody::reply(None);

@@ -31,7 +31,7 @@ enum Kind<B: Body, S: Spawn<Drain<B>>> {
     /// Complete; `None` once it is sent.
     Whole(Option<Bytes>),
     /// The handler's, as it is.
-    Origin { ready: Frames<B::Error>, body: B },
+    Origin(B),
     /// The handler's, recorded.
     Tee(Tee<B, S>),
 }
@@ -50,11 +50,7 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
     }
 
     pub(crate) fn origin(body: B) -> Self {
-        Self(Kind::Origin { ready: VecDeque::new(), body })
-    }
-
-    pub(crate) fn prefixed(ready: Frames<B::Error>, body: B) -> Self {
-        Self(Kind::Origin { ready, body })
+        Self(Kind::Origin(body))
     }
 
     pub(crate) fn tee(
@@ -74,7 +70,7 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
         match &mut self.0 {
             Kind::Absent => Poll::Ready(None),
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::Data(bytes)))),
-            Kind::Origin { ready, body } => poll_next(ready, body, cx),
+            Kind::Origin(body) => Pin::new(body).poll_frame(cx),
             Kind::Tee(tee) => match &mut tee.machine {
                 Some(machine) => machine.poll_frame(cx),
                 None => Poll::Ready(None),
@@ -88,7 +84,7 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
         match &self.0 {
             Kind::Absent => true,
             Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Origin { ready, body } => ready.is_empty() && body.is_end_stream(),
+            Kind::Origin(body) => body.is_end_stream(),
             Kind::Tee(tee) => tee.machine.as_ref().is_none_or(|machine| machine.is_end_stream()),
         }
     }
@@ -99,7 +95,7 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
         match &self.0 {
             Kind::Absent => Size::default(),
             Kind::Whole(bytes) => Size::exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Kind::Origin { ready, body } => body.size().plus(waiting(ready)),
+            Kind::Origin(body) => body.size(),
             Kind::Tee(tee) => tee.machine.as_ref().map_or(Size::exact(0), |machine| machine.size()),
         }
     }
@@ -115,7 +111,7 @@ impl<B: Body, S: Spawn<Drain<B>>> fmt::Debug for ServedBody<B, S> {
         let kind = match &self.0 {
             Kind::Absent => "Absent",
             Kind::Whole(_) => "Whole",
-            Kind::Origin { .. } => "Origin",
+            Kind::Origin(_) => "Origin",
             Kind::Tee(_) => "Tee",
         };
         f.debug_struct(kind).field("size", &self.size()).finish_non_exhaustive()
