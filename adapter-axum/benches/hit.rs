@@ -28,17 +28,17 @@ fn main() {
 
 #[divan::bench(args = SIZES)]
 fn bare_handler(bencher: Bencher<'_, '_>, size: usize) {
-    measure(bencher, router(size));
+    measure(bencher, &router(size));
 }
 
 #[divan::bench(args = SIZES)]
 fn hit_on_a_route(bencher: Bencher<'_, '_>, size: usize) {
-    measure(bencher, router(size).layer(layer()));
+    measure(bencher, &router(size).layer(layer()));
 }
 
 #[divan::bench(args = SIZES)]
 fn hit_around_the_application(bencher: Bencher<'_, '_>, size: usize) {
-    measure(bencher, layer().layer(router(size)));
+    measure(bencher, &layer().layer(router(size)));
 }
 
 fn router(size: usize) -> Router {
@@ -54,7 +54,7 @@ fn layer() -> CacheLayer {
     }
 }
 
-fn measure<S>(bencher: Bencher<'_, '_>, service: S)
+fn measure<S>(bencher: Bencher<'_, '_>, service: &S)
 where
     S: Service<Request, Response = Response> + Clone,
     S::Error: std::fmt::Debug,

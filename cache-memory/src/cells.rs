@@ -1,0 +1,579 @@
+//! The tags: when each was last invalidated, and which slots carry it.
+//!
+//! # The rule
+//!
+//! A slot is valid iff its stamp is at least the *floor* and at least the *mark* of each of its
+//! tags. Stamp, marks and floor are readings of one logical clock ([`Tickets`]). A slot holds its
+//! cells, so the check is a few atomic loads and no lock.
+//!
+//! # Why it holds
+//!
+//! *A mark reaches every slot it must.* An invalidation locks the cells of all its tags in the
+//! order of the tags, advances the clock, sets the marks, takes the members, and unlocks: one
+//! step, as far as anybody who takes one of these locks can tell. A put enrols its slot in each
+//! cell under that cell's lock. If the put was there first, the invalidation sets the mark in the
+//! very cell that the slot holds. If the invalidation was there first, the put finds the mark
+//! under the lock and gives up. A lookup that starts after the invalidation has returned reads
+//! the marks after they were written.
+//!
+//! *Members that were taken are invalid for good.* A member's stamp was read before it enrolled,
+//! hence before the lock was taken under which the clock was advanced: it is lower than the new
+//! mark. So nothing that was taken ever has to be put back, and a taken slot does not care what
+//! becomes of its cell.
+//!
+//! *A cell that is dropped is missed by nobody.* A cell leaves the map only while the map's shard
+//! and the cell are locked, the cell has no member, and its mark is needless: no stamp below it
+//! is still out and none will be issued (the *horizon*, see [`Tickets`]), or the floor rejects
+//! such stamps anyway. It is then *retired*, and whoever had picked it up without having enrolled
+//! finds that out under the cell's lock and starts again with its successor, whose mark is 0. A
+//! put that meets the successor either has a stamp at or above the forgotten mark, since its
+//! ticket is out until its verdict and would have held the horizon down; or it meets the raised
+//! floor: the floor is raised before the cell is dropped, and the put reads the floor after it
+//! has enrolled in the successor.
+//!
+//! *A verdict is honest.* Marks and floor only rise, so a put that finds all of them at or below
+//! its stamp, one after the other, was valid at the first of these loads.
+//!
+//! Orderings: the argument needs no more than the locks give for slots and cells. Clock, marks
+//! and floor are `SeqCst` nevertheless, so that they can be reasoned about as one sequence; the
+//! loads cost nothing more on the usual processors.
+//!
+//! Lock order: a shard of the map, then cells in the order of their tags. Everything else
+//! (stripes of tickets, the parked cells) is taken alone.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use cache_core::store::{Stamp, Ticket};
+use cache_core::tag::Tag;
+use dashmap::DashMap;
+use quick_cache::DefaultHashBuilder;
+
+use crate::lock::{lock, try_lock};
+use crate::members::{IntoIter, Member, Members};
+use crate::slot::Slot;
+use crate::tickets::Tickets;
+
+/// How many parked cells one dropped ticket or one invalidation looks at.
+const SETTLE_STEP: usize = 64;
+
+/// All tags in use.
+#[derive(Debug)]
+pub(crate) struct Cells {
+    map: DashMap<Tag, Arc<Cell>, DefaultHashBuilder>,
+    tickets: Tickets,
+    floor: AtomicU64,
+    /// The highest horizon seen.
+    horizon: AtomicU64,
+    /// By mark and address.
+    parked: Mutex<BTreeMap<(u64, usize), Parked>>,
+    parked_len: AtomicUsize,
+    mark_cap: usize,
+    /// Whether the cap has raised the floor since somebody last asked.
+    floor_raised: AtomicBool,
+}
+
+/// One tag.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    /// The clock at the last invalidation; 0 before the first. Written under the lock of `state`.
+    mark: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    members: Members,
+    /// Whether `Cells::parked` knows the cell.
+    parked: bool,
+    /// Whether the cell has left the map.
+    retired: bool,
+}
+
+/// A cell that is kept for its mark alone.
+#[derive(Debug)]
+struct Parked {
+    tag: Tag,
+    cell: Arc<Cell>,
+    /// The mark it is filed under; it may have a higher one since.
+    mark: u64,
+}
+
+/// Whether a slot's cells know it now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Enrolment {
+    Done,
+    /// An invalidation came since the ticket was issued.
+    Superseded,
+    /// One of the cells has left the map; intern them again.
+    Retired,
+}
+
+/// What an invalidation has made invalid.
+#[derive(Debug)]
+pub(crate) struct Marked {
+    pub(crate) claim: Claim,
+    pub(crate) members: Vec<IntoIter>,
+}
+
+/// Tells which of the invalid slots an invalidation is to reclaim and to count: those that were
+/// valid just before it. The others belong to an invalidation before it, which is still at work
+/// or has left them to the background.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    /// The clock after the advance.
+    pub(crate) at: u64,
+    /// The floor just before.
+    floor: u64,
+    /// The marks of the selected cells just before, by address.
+    selected: Vec<(usize, u64)>,
+}
+
+/// Keeps a reading of the clock registered while the ticket lives.
+#[derive(Debug)]
+pub(crate) struct TicketGuard {
+    cells: Arc<Cells>,
+    hint: u64,
+    reading: u64,
+}
+
+impl Cells {
+    pub(crate) fn new(mark_cap: usize) -> Self {
+        Self {
+            map: DashMap::with_hasher(DefaultHashBuilder::default()),
+            tickets: Tickets::new(),
+            floor: AtomicU64::new(0),
+            horizon: AtomicU64::new(0),
+            parked: Mutex::default(),
+            parked_len: AtomicUsize::new(0),
+            mark_cap,
+            floor_raised: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor.load(Ordering::SeqCst)
+    }
+
+    /// The rule.
+    pub(crate) fn is_valid(&self, slot: &Slot) -> bool {
+        slot.stamp >= self.floor() && slot.cells.iter().all(|cell| cell.mark() <= slot.stamp)
+    }
+
+    /// Reads the clock for a ticket.
+    pub(crate) fn issue(self: &Arc<Self>, hint: u64) -> (Stamp, TicketGuard) {
+        let reading = self.tickets.issue(hint);
+        let stamp = Stamp { epoch: 0, clock: reading };
+        (stamp, TicketGuard { cells: Arc::clone(self), hint, reading })
+    }
+
+    /// The reading that justifies a put with this ticket; none if the ticket was not issued here,
+    /// for then its reading is not registered and says nothing about this clock.
+    pub(crate) fn reading_of(&self, ticket: &Ticket) -> Option<u64> {
+        let guard = ticket.guard()?.downcast_ref::<TicketGuard>()?;
+        std::ptr::eq(Arc::as_ptr(&guard.cells), self).then_some(guard.reading)
+    }
+
+    /// The cells of `tags`, in that order, made where they are missing.
+    pub(crate) fn intern(&self, tags: &[Tag]) -> Box<[Arc<Cell>]> {
+        tags.iter().map(|tag| self.intern_one(tag)).collect()
+    }
+
+    /// Makes the slot known to its cells: all of them, or none.
+    ///
+    /// The slot's ticket must stay alive until the put's verdict.
+    pub(crate) fn enrol(&self, slot: &Arc<Slot>) -> Enrolment {
+        for cell in &slot.cells {
+            let enrolment = cell.enrol(slot);
+            if enrolment != Enrolment::Done {
+                // Also the cells that were interned for nothing.
+                self.leave_if(slot, |_| true);
+                return enrolment;
+            }
+        }
+        Enrolment::Done
+    }
+
+    /// Makes the slot unknown to its cells. It must have left the cache, or never enter it.
+    pub(crate) fn leave(&self, slot: &Arc<Slot>) {
+        self.leave_if(slot, |was_member| was_member);
+    }
+
+    /// Leaves all cells, and drops those that are now empty and `concerned`.
+    fn leave_if(&self, slot: &Arc<Slot>, concerned: impl Fn(bool) -> bool) {
+        let member = Member::of(slot);
+        for (tag, cell) in slot.entry.tags().iter().zip(&slot.cells) {
+            let deserted = {
+                let mut state = lock(&cell.state);
+                concerned(state.members.remove(&member))
+                    && state.members.is_empty()
+                    && (!state.parked || self.is_needless(cell.mark()))
+            };
+            if deserted {
+                self.retire(tag, cell, Unneeded::Deserted);
+            }
+        }
+        self.trim();
+    }
+
+    /// Makes invalid every slot that carries one of `tags`, which must be sorted and unique.
+    pub(crate) fn invalidate(&self, tags: &[Tag]) -> Marked {
+        let (cells, marked) = loop {
+            let cells = self.intern(tags);
+            if let Some(marked) = self.mark(&cells) {
+                break (cells, marked);
+            }
+        };
+        self.look_at_horizon();
+        for (tag, cell) in tags.iter().zip(&cells) {
+            self.retire(tag, cell, Unneeded::Deserted);
+        }
+        self.trim();
+        marked
+    }
+
+    /// Makes invalid everything whose ticket was issued before.
+    pub(crate) fn invalidate_all(&self) -> Claim {
+        let at = self.tickets.advance();
+        let floor = self.floor.fetch_max(at, Ordering::SeqCst);
+        Claim { at, floor, selected: Vec::new() }
+    }
+
+    /// Drops parked cells whose marks nobody needs any more. Whether there may be more of them.
+    pub(crate) fn settle(&self, limit: usize) -> bool {
+        if self.parked_len.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        self.look_at_horizon();
+        for _ in 0..limit {
+            let Some(parked) = self.unpark(|mark| self.is_needless(mark)) else { return false };
+            self.retire(&parked.tag, &parked.cell, Unneeded::Unparked);
+        }
+        true
+    }
+
+    /// Gives back the memory of a map that has become much too large.
+    pub(crate) fn shrink(&self) {
+        let (len, capacity) = (self.map.len(), self.map.capacity());
+        if capacity > 1 << 14 && len < capacity / 8 {
+            self.map.shrink_to_fit();
+        }
+    }
+
+    /// Whether the cap has raised the floor since the last call.
+    pub(crate) fn take_floor_raised(&self) -> bool {
+        self.floor_raised.swap(false, Ordering::SeqCst)
+    }
+
+    /// The oldest ticket of a stripe has gone: perhaps marks have become needless.
+    fn ticket_gone(&self) {
+        if self.parked_len.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        // Whoever holds the lock works on the same list; the janitor comes by in any case.
+        if try_lock(&self.parked).is_some() {
+            self.settle(SETTLE_STEP);
+        }
+    }
+
+    fn intern_one(&self, tag: &Tag) -> Arc<Cell> {
+        if let Some(cell) = self.map.get(tag) {
+            return Arc::clone(&cell);
+        }
+        Arc::clone(&self.map.entry(tag.clone()).or_default())
+    }
+
+    /// The atomic step of an invalidation; none if one of the cells has been retired meanwhile.
+    fn mark(&self, cells: &[Arc<Cell>]) -> Option<Marked> {
+        let mut states: Vec<MutexGuard<'_, State>> = Vec::with_capacity(cells.len());
+        for cell in cells {
+            let state = lock(&cell.state);
+            if state.retired {
+                return None;
+            }
+            states.push(state);
+        }
+        let floor = self.floor();
+        let at = self.tickets.advance();
+        let mut selected: Vec<(usize, u64)> = cells
+            .iter()
+            // Under the lock, so `at` is the highest mark of the cell.
+            .map(|cell| (Arc::as_ptr(cell).addr(), cell.mark.swap(at, Ordering::SeqCst)))
+            .collect();
+        selected.sort_unstable();
+        let members = states.iter_mut().map(|state| state.members.take()).collect();
+        Some(Marked { claim: Claim { at, floor, selected }, members })
+    }
+
+    /// Whether no put can have a stamp below `mark` and be valid.
+    fn is_needless(&self, mark: u64) -> bool {
+        mark <= self.horizon.load(Ordering::SeqCst) || mark <= self.floor()
+    }
+
+    fn look_at_horizon(&self) {
+        self.horizon.fetch_max(self.tickets.horizon(), Ordering::SeqCst);
+    }
+
+    /// Drops the cell if nothing needs it, parks it if only its mark is needed.
+    fn retire(&self, tag: &Tag, cell: &Arc<Cell>, why: Unneeded) {
+        let mut park = None;
+        self.map.remove_if(tag, |_, present| {
+            if !Arc::ptr_eq(present, cell) {
+                return false;
+            }
+            let mut state = lock(&cell.state);
+            if why == Unneeded::Unparked {
+                state.parked = false;
+            }
+            if !state.members.is_empty() {
+                return false;
+            }
+            let mark = cell.mark();
+            state.retired = self.is_needless(mark);
+            if !state.retired && !state.parked {
+                state.parked = true;
+                park = Some(mark);
+            }
+            state.retired
+        });
+        if let Some(mark) = park {
+            self.park(mark, tag, cell);
+        }
+    }
+
+    fn park(&self, mark: u64, tag: &Tag, cell: &Arc<Cell>) {
+        let mut all = lock(&self.parked);
+        let parked = Parked { tag: tag.clone(), cell: Arc::clone(cell), mark };
+        all.insert((mark, Arc::as_ptr(cell).addr()), parked);
+        self.parked_len.store(all.len(), Ordering::Relaxed);
+    }
+
+    /// Takes out the cell filed under the lowest mark, if that mark is `wanted`.
+    fn unpark(&self, wanted: impl Fn(u64) -> bool) -> Option<Parked> {
+        let mut all = lock(&self.parked);
+        let lowest = all.first_entry().filter(|lowest| wanted(lowest.get().mark))?;
+        let parked = lowest.remove();
+        self.parked_len.store(all.len(), Ordering::Relaxed);
+        Some(parked)
+    }
+
+    /// Drops the parked cells with the lowest marks while there are too many, raising the floor
+    /// first.
+    fn trim(&self) {
+        if self.parked_len.load(Ordering::Relaxed) <= self.mark_cap {
+            return;
+        }
+        self.settle(SETTLE_STEP);
+        // Bounded, since others may park as fast as this unparks. Each turn drops a cell or
+        // files it under a mark that is its own.
+        for _ in 0..SETTLE_STEP {
+            if self.parked_len.load(Ordering::Relaxed) <= self.mark_cap {
+                return;
+            }
+            let Some(Parked { tag, cell, mark }) = self.unpark(|_| true) else { return };
+            let state = lock(&cell.state);
+            let alone = state.members.is_empty() && !state.retired;
+            drop(state);
+            if alone && cell.mark() == mark {
+                self.floor.fetch_max(mark, Ordering::SeqCst);
+                self.floor_raised.store(true, Ordering::SeqCst);
+            }
+            self.retire(&tag, &cell, Unneeded::Unparked);
+        }
+    }
+}
+
+impl Cell {
+    fn mark(&self) -> u64 {
+        self.mark.load(Ordering::SeqCst)
+    }
+
+    fn enrol(&self, slot: &Arc<Slot>) -> Enrolment {
+        let mut state = lock(&self.state);
+        if state.retired {
+            return Enrolment::Retired;
+        }
+        if self.mark() > slot.stamp {
+            return Enrolment::Superseded;
+        }
+        state.members.insert(Member::of(slot));
+        Enrolment::Done
+    }
+}
+
+impl Default for Cell {
+    fn default() -> Self {
+        Self { mark: AtomicU64::new(0), state: Mutex::default() }
+    }
+}
+
+/// Why a cell is looked at for dropping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unneeded {
+    /// It has lost its members.
+    Deserted,
+    /// It has just been taken out of the parked ones.
+    Unparked,
+}
+
+impl Claim {
+    /// Whether the slot was valid just before this invalidation.
+    ///
+    /// A mark of another cell that is above `at` came after; one that is not came before. (It may
+    /// hide an older one that came before: then two invalidations overlap with a third, both
+    /// claim the slot, and the one that removes it counts it.)
+    pub(crate) fn owns(&self, slot: &Slot) -> bool {
+        slot.stamp >= self.floor && slot.cells.iter().all(|cell| self.allows(cell, slot.stamp))
+    }
+
+    fn allows(&self, cell: &Arc<Cell>, stamp: u64) -> bool {
+        let mark = cell.mark();
+        if mark <= stamp {
+            return true;
+        }
+        let address = Arc::as_ptr(cell).addr();
+        match self.selected.binary_search_by_key(&address, |(address, _)| *address) {
+            Ok(at) => self.selected.get(at).is_some_and(|(_, before)| *before <= stamp),
+            Err(_) => mark > self.at,
+        }
+    }
+}
+
+impl Drop for TicketGuard {
+    fn drop(&mut self) {
+        if self.cells.tickets.release(self.hint, self.reading) {
+            self.cells.ticket_gone();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_core::tag::Tags;
+
+    use super::*;
+    use crate::testing::tagged;
+
+    fn tags(names: &[&str]) -> Tags {
+        Tags::user(names).unwrap()
+    }
+
+    /// A slot with these tags, enrolled.
+    fn enrolled(cells: &Cells, stamp: u64, names: &[&str]) -> Arc<Slot> {
+        let tags = tags(names);
+        let slot = tagged(&tags, stamp, &cells.intern(&tags));
+        assert_eq!(cells.enrol(&slot), Enrolment::Done);
+        slot
+    }
+
+    #[test]
+    fn a_cell_that_left_between_interning_and_enrolling_is_noticed() {
+        let cells = Cells::new(10);
+        let tags = tags(&["t"]);
+        let slot = tagged(&tags, 0, &cells.intern(&tags));
+        drop(enrolled(&cells, 0, &["t"]));
+        // The mark is needless, since no ticket is out: the cell goes.
+        cells.invalidate(&tags);
+        assert_eq!(cells.len(), 0);
+        assert_eq!(cells.enrol(&slot), Enrolment::Retired);
+    }
+
+    #[test]
+    fn interning_for_nothing_leaves_nothing() {
+        let cells = Arc::new(Cells::new(10));
+        let (_, guard) = cells.issue(0);
+        cells.invalidate(&tags(&["m"]));
+        let wanted = tags(&["a", "m", "z"]);
+        let slot = tagged(&wanted, 0, &cells.intern(&wanted));
+        assert_eq!(cells.len(), 3);
+        assert_eq!(cells.enrol(&slot), Enrolment::Superseded);
+        assert_eq!(cells.len(), 1, "the marked one");
+        drop(guard);
+        assert_eq!(cells.len(), 0);
+    }
+
+    #[test]
+    fn a_cell_is_parked_once_however_often_it_is_marked() {
+        let cells = Arc::new(Cells::new(10));
+        let (_, oldest) = cells.issue(0);
+        let guards: Vec<_> = (0..100)
+            .map(|hint| {
+                cells.invalidate(&tags(&["t"]));
+                cells.issue(hint).1
+            })
+            .collect();
+        assert_eq!(lock(&cells.parked).len(), 1);
+        drop(oldest);
+        assert_eq!(cells.len(), 1, "the tickets issued before the last mark need it");
+        drop(guards);
+        assert_eq!((cells.len(), lock(&cells.parked).len()), (0, 0));
+    }
+
+    #[test]
+    fn a_parked_cell_that_finds_members_lives_on_with_them() {
+        let cells = Arc::new(Cells::new(10));
+        let (_, old) = cells.issue(0);
+        cells.invalidate(&tags(&["t"]));
+        let slot = enrolled(&cells, 1, &["t"]);
+        drop(old);
+        assert_eq!((cells.len(), lock(&cells.parked).len()), (1, 0));
+        assert!(cells.is_valid(&slot));
+        cells.leave(&slot);
+        assert_eq!(cells.len(), 0);
+    }
+
+    #[test]
+    fn what_was_taken_is_invalid_even_without_its_cell() {
+        let cells = Cells::new(10);
+        let slot = enrolled(&cells, 0, &["t"]);
+        let marked = cells.invalidate(&tags(&["t"]));
+        assert_eq!(cells.len(), 0);
+        assert!(!cells.is_valid(&slot));
+        assert!(marked.claim.owns(&slot));
+        assert_eq!(marked.members.into_iter().flatten().count(), 1);
+    }
+
+    #[test]
+    fn the_earlier_of_two_invalidations_owns_the_slot() {
+        let cells = Cells::new(10);
+        let slot = enrolled(&cells, 0, &["a", "b"]);
+        let first = cells.invalidate(&tags(&["a"]));
+        let second = cells.invalidate(&tags(&["a", "b"]));
+        let third = cells.invalidate_all();
+        assert!(first.claim.owns(&slot));
+        assert!(!second.claim.owns(&slot) && !third.owns(&slot));
+
+        let slot = enrolled(&cells, 3, &["a"]);
+        let clear = cells.invalidate_all();
+        let later = cells.invalidate(&tags(&["a"]));
+        assert!(clear.owns(&slot) && !later.claim.owns(&slot));
+    }
+
+    #[test]
+    fn over_the_cap_the_least_is_given_up() {
+        let cells = Arc::new(Cells::new(2));
+        let (_, _old) = cells.issue(0);
+        for name in ["a", "b", "a", "a", "c", "a"] {
+            cells.invalidate(&tags(&[name]));
+        }
+        // Filed: a under 1 with mark 6, b under 2, c under 5. Over the cap a is filed anew and b
+        // is dropped.
+        assert_eq!((cells.floor(), cells.len()), (2, 2));
+        assert!(cells.take_floor_raised() && !cells.take_floor_raised());
+    }
+
+    #[test]
+    fn a_ticket_of_another_store_proves_nothing() {
+        let (ours, theirs) = (Arc::new(Cells::new(1)), Arc::new(Cells::new(1)));
+        let (stamp, guard) = theirs.issue(0);
+        let key = cache_core::key::Key::new(cache_core::key::Digest::of(b""));
+        let ticket = Ticket::new(key, stamp, std::time::Duration::ZERO, Some(Box::new(guard)));
+        assert_eq!(ours.reading_of(&ticket), None);
+        assert_eq!(theirs.reading_of(&ticket), Some(0));
+    }
+}
