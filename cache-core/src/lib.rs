@@ -5,6 +5,7 @@ pub mod clock;
 pub mod engine;
 pub mod entry;
 pub mod field;
+pub mod function;
 mod head;
 pub mod key;
 pub mod policy;

@@ -1,1 +1,16 @@
-//! The suite that any store of the response cache can run, HTTP scenarios for adapters, and a seeded history checker.
+#![doc = include_str!("../README.md")]
+
+mod case;
+mod cases;
+mod cx;
+mod fixture;
+pub mod history;
+mod macros;
+mod report;
+mod run;
+
+pub use self::case::{Case, Kind, Needs};
+pub use self::cases::ALL as CASES;
+pub use self::fixture::{Fault, Fixture, IntoFixture, Promise, form};
+pub use self::report::{Outcome, Report, Verdict};
+pub use self::run::{CASE_LIMIT, run_all, run_one};

@@ -110,6 +110,11 @@ impl Flights {
         self.slot(key).load(Ordering::SeqCst)
     }
 
+    /// Whether a flight for `key` is under way.
+    pub(crate) fn contains(&self, key: &Key) -> bool {
+        self.open.contains_key(key)
+    }
+
     fn slot(&self, key: &Key) -> &AtomicU64 {
         static NONE: AtomicU64 = AtomicU64::new(0);
         let index = usize::try_from(key.primary().fold() % GENERATIONS as u64).unwrap_or_default();

@@ -11,6 +11,7 @@ mod cool;
 pub mod explain;
 mod fill;
 mod flight;
+pub(crate) mod function;
 #[cfg(feature = "mutants")]
 pub mod mutant;
 mod recall;

@@ -670,10 +670,10 @@ impl Route {
 }
 
 /// How many flights a request may follow before it runs alone.
-const MAX_FLIGHTS: u32 = 2;
+pub(crate) const MAX_FLIGHTS: u32 = 2;
 
 /// How often a request looks up anew because a flight has landed since; then it leads all the same.
-const MAX_LOOKUPS: u32 = 3;
+pub(crate) const MAX_LOOKUPS: u32 = 3;
 
 /// What a request has tried so far.
 #[derive(Debug, Default)]

@@ -108,6 +108,14 @@ pub struct ValueHead {
     pub life: Life,
 }
 
+impl ValueHead {
+    /// A head from its parts.
+    #[must_use]
+    pub const fn new(codec: u8, life: Life) -> Self {
+        Self { codec, life }
+    }
+}
+
 impl Entry {
     /// Makes an entry. `tags` are all its tags, reserved ones included; a store must not return
     /// it after `keep_until`.

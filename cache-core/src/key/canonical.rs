@@ -7,6 +7,7 @@
 //! golden vectors in `tests/it/golden.rs` must then move with a changelog entry.
 
 use super::Digest;
+use crate::tag::template::Expanded;
 
 /// The version byte of the layout.
 pub const VERSION: u8 = 1;
@@ -90,6 +91,17 @@ impl Canonical {
         }
         if let Some(slot) = self.buffer.get_mut(count_at..count_at + 4) {
             slot.copy_from_slice(&count.to_be_bytes());
+        }
+    }
+
+    /// Appends a custom key's text, and where the values in it begin and end: `{a}:{b}` must not
+    /// be spelled two ways.
+    pub fn custom(&mut self, key: &Expanded) {
+        self.part(Part::Custom, key.text.as_bytes());
+        if key.lengths.len() > 1 {
+            for length in &key.lengths {
+                self.part(Part::CustomBoundary, &(*length as u64).to_be_bytes());
+            }
         }
     }
 

@@ -14,7 +14,6 @@ use crate::head::RequestHead;
 use crate::key::canonical::{Canonical, Part};
 use crate::key::{Digest, Key};
 use crate::reason::Reason;
-use crate::tag::template::Expanded;
 use crate::tag::{MAX_TAGS, Tag, Tags};
 
 /// Where to look, and under which name an invalidation finds it.
@@ -82,7 +81,7 @@ pub(crate) fn derive(
             let expanded = template
                 .expand(|name| head.placeholder(name))
                 .map_err(|_| Reason::UnknownPlaceholder)?;
-            custom_parts(&mut canonical, &expanded);
+            canonical.custom(&expanded);
             Some(expanded.text)
         }
         (KeySource::Function(_), Some(text)) => {
@@ -100,16 +99,6 @@ pub(crate) fn derive(
         canonical.part(Part::Body, body.as_bytes());
     }
     Ok(Planned { key: Key::new(canonical.digest()), is_head, custom })
-}
-
-/// The text, and where its values begin and end: `{a}:{b}` must not be spelled two ways.
-fn custom_parts(canonical: &mut Canonical, expanded: &Expanded) {
-    canonical.part(Part::Custom, expanded.text.as_bytes());
-    if expanded.lengths.len() > 1 {
-        for length in &expanded.lengths {
-            canonical.part(Part::CustomBoundary, &(*length as u64).to_be_bytes());
-        }
-    }
 }
 
 fn target_parts(canonical: &mut Canonical, rules: &Rules, head: &RequestHead<'_>) {

@@ -24,12 +24,14 @@
 //! **A wrong answer here only costs time or memory.**
 //! * A store may forget any entry at any time; yet without eviction, failure and further
 //!   invalidation a lookup after `Stored` finds the entry (never caching is not a way to be safe).
-//! * Overwriting replaces body, life and tags together.
+//! * Overwriting replaces body, life and tags together. After `Stored` a lookup gives that entry, a
+//!   newer one or nothing, never an older one.
 //! * `hints` only save trips: any hints, right, wrong or none, give the same answers.
 //! * `removed` counts live entries of the selection, exactly if `complete`.
 //!
 //! **Cancellation.** Dropping a `lookup` or `begin` does nothing. A dropped `put` leaves at worst
-//! an entry that obeys the rule. `invalidate` runs on, detached, when its caller is dropped.
+//! an entry that obeys the rule. `invalidate` counts as called once it is polled; from then on it
+//! runs on, detached, when its caller is dropped.
 //!
 //! **Handles.** Cloning an `Arc` of a store gives the same store. Several stores made over the
 //! same outside system (a Redis prefix) are handles of one store. A wrapper must forward every
@@ -80,7 +82,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Stores `entry` under the key of `ticket`, unless an invalidation since the ticket was
     /// issued forbids it. An entry that is already past its `keep_until` replaces what was there
-    /// and is never found.
+    /// and is never found, whatever the outcome says of it.
     ///
     /// The store refuses a ticket that [is overdue](Ticket::is_overdue) with
     /// [`Refusal::TooOld`], and an entry for another key than the ticket's with

@@ -10,6 +10,7 @@
 
 mod codec;
 mod engine;
+mod functions;
 mod golden;
 mod keys;
 mod policy;

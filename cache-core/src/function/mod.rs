@@ -1,0 +1,241 @@
+//! Plain asynchronous functions, cached by the same engine as responses.
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use cache_core::{Cache, Policy, StoreError};
+//! # async fn load(id: u64) -> Result<Option<String>, std::io::Error> { Ok(None) }
+//! # async fn example(cache: Cache) -> Result<(), Box<dyn std::error::Error>> {
+//! // Built once.
+//! let user = cache.function("user", Policy::ttl(Duration::from_secs(60)).tag("user:{0}"))?;
+//! // Called often: the arguments select the result, the closure makes it.
+//! let found: Option<String> = user.call(&(7,), async || load(7).await).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Arguments are anything that serde can write; they are in the key as JSON. A template's
+//! placeholders are their fields: `{name}` of a struct, `{0}` of a tuple. `None` and empty values
+//! are values; an `Err` is never stored. What cannot be decoded is a miss.
+//!
+//! Nothing is detached: if a caller that computes for others is dropped, the next one computes for
+//! itself. A result within `stale_while_revalidate` is recomputed by the first caller that finds it
+//! stale, while the others are given the old one; within `stale_if_error` it stands in for an `Err`.
+
+mod codec;
+
+use std::borrow::Cow;
+use std::future::Future;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use self::codec::Codec;
+use crate::engine::Cache;
+use crate::engine::function::{Fetched, Flight, Right};
+use crate::entry::{Content, Entry, Life, ValueHead};
+use crate::key::Key;
+use crate::key::canonical::{Canonical, Part};
+use crate::policy::freshness::{Use, freshness, keep_until, usable};
+use crate::policy::rules::KeySource;
+use crate::policy::{Policy, PolicyError, Rules};
+use crate::reason::Reason;
+use crate::tag::{Tag, Tags};
+
+/// A function whose results are cached: a name, a policy and a codec.
+#[derive(Debug)]
+pub struct Function {
+    cache: Cache,
+    name: String,
+    rules: Rules,
+    codec: Codec,
+}
+
+impl Cache {
+    /// A cached function. Its name separates its results from those of others; a policy with a
+    /// `key` replaces the name and the arguments by that key.
+    ///
+    /// Settings that speak of requests or responses have no effect.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be, or a key function, which would need a request.
+    pub fn function<P>(&self, name: impl Into<String>, policy: P) -> Result<Function, PolicyError>
+    where
+        P: TryInto<Policy>,
+        PolicyError: From<P::Error>,
+    {
+        let rules = Rules::resolve(&self.inner.policy, &policy.try_into()?)?;
+        let name = name.into();
+        if matches!(rules.key, KeySource::Function(_)) || rules.code.ttl.is_some() {
+            return Err(PolicyError::new("key", name, "needs a request; use templates here"));
+        }
+        Ok(Function { cache: self.clone(), name, rules, codec: Codec::default() })
+    }
+}
+
+impl Function {
+    /// The same with another codec.
+    #[must_use]
+    pub const fn with_codec(mut self, codec: Codec) -> Self {
+        self.codec = codec;
+        self
+    }
+
+    /// The result for these arguments: a stored one, that of a concurrent caller, or the closure's.
+    ///
+    /// # Errors
+    ///
+    /// The closure's own. The cache's failures cost the caching only.
+    ///
+    /// # Panics
+    ///
+    /// Where the closure does.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future drops the closure's; waiting callers then compute for themselves.
+    pub async fn call<A, T, E, F, Fut>(&self, arguments: &A, function: F) -> Result<T, E>
+    where
+        A: Serialize + ?Sized,
+        T: Serialize + DeserializeOwned,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let plan = match self.plan(arguments) {
+            Ok(plan) => plan,
+            Err(reason) => {
+                self.cache.inner.counters.bypasses.one();
+                self.cache.inner.counters.reason(reason);
+                return function().await;
+            }
+        };
+        let mut flight = Flight::new(&self.cache, plan.key, self.rules.coalesce);
+        loop {
+            let (stale, right) = match flight.fetch(&plan.tags).await {
+                Fetched::Entry(entry, right) => match self.read::<T>(&entry) {
+                    (Some(value), Use::Serve) => {
+                        self.cache.inner.counters.hits.one();
+                        return Ok(value);
+                    }
+                    (Some(value), Use::ServeAndRefresh) if flight.is_led(&plan.key) => {
+                        self.cache.inner.counters.stale_hits.one();
+                        return Ok(value);
+                    }
+                    (Some(value), Use::ServeAndRefresh | Use::OnlyOnError) => (Some(value), right),
+                    _ => (None, right),
+                },
+                Fetched::Nothing(right) => (None, right),
+            };
+            let right = match flight.join(right, self.rules.max_fill).await {
+                Right::Compute(right) => right,
+                Right::LookAgain => continue,
+            };
+            let computed = function().await;
+            return match (computed, stale) {
+                (Ok(value), _) => {
+                    self.cache.inner.counters.misses.one();
+                    flight.finish(right, self.entry(&plan, &value)).await;
+                    Ok(value)
+                }
+                (Err(_), Some(stale)) if self.stands_in() => {
+                    self.cache.inner.counters.stale_hits.one();
+                    Ok(stale)
+                }
+                (Err(error), _) => Err(error),
+            };
+        }
+    }
+
+    fn stands_in(&self) -> bool {
+        !self.rules.stale_if_error.is_zero()
+    }
+
+    fn plan<A: Serialize + ?Sized>(&self, arguments: &A) -> Result<Plan, Reason> {
+        let enabled = self.cache.inner.enabled.load(std::sync::atomic::Ordering::Relaxed);
+        if !enabled {
+            return Err(Reason::SwitchedOff);
+        }
+        let arguments = serde_json::to_value(arguments).map_err(|_| Reason::KeyFailed)?;
+        let placeholder = |name: &str| scalar(&arguments, name);
+        let mut canonical = Canonical::new();
+        if let Some(namespace) = &self.rules.namespace {
+            canonical.part(Part::Namespace, namespace.as_bytes());
+        }
+        let name = match &self.rules.key {
+            KeySource::Template(template) => {
+                let key = template.expand(placeholder).map_err(|_| Reason::UnknownPlaceholder)?;
+                canonical.part(Part::Arguments, b"");
+                canonical.custom(&key);
+                key.text
+            }
+            KeySource::Target | KeySource::Function(_) => {
+                // Object keys are sorted, so equal arguments are equal text.
+                let text = arguments.to_string();
+                canonical.part(Part::Arguments, text.as_bytes());
+                canonical.part(Part::Custom, self.name.as_bytes());
+                format!("{}{text}", self.name)
+            }
+        };
+        let mut tags = self.rules.namespace_tags.clone();
+        tags.push(Tag::key(self.rules.namespace.as_deref(), &name));
+        for template in &self.rules.tags {
+            let text = template
+                .expand_tag(placeholder, self.rules.unknown_placeholder)
+                .map_err(|_| Reason::UnknownPlaceholder)?;
+            tags.push(Tag::new(&text).map_err(|_| Reason::Tags)?);
+        }
+        Ok(Plan { key: Key::new(canonical.digest()), tags: Tags::new(tags) })
+    }
+
+    /// The value of an entry, and what it may be used for.
+    fn read<T: DeserializeOwned>(&self, entry: &Entry) -> (Option<T>, Use) {
+        let Content::Value(head) = entry.content() else { return (None, Use::None) };
+        if head.codec != self.codec.id() {
+            return (None, Use::None);
+        }
+        let state = freshness(&head.life, self.cache.inner.clock.now());
+        (self.codec.decode(entry.body()), usable(&head.life, &state, None))
+    }
+
+    fn entry<T: Serialize>(&self, plan: &Plan, value: &T) -> Result<Entry, Reason> {
+        let now = self.cache.inner.clock.now();
+        let ttl = self.rules.lifetime.from(now).ok_or(Reason::TtlFailed)?;
+        if ttl.as_millis() == 0 {
+            return Err(Reason::ZeroTtl);
+        }
+        let body: Bytes = self.codec.encode(value).ok_or(Reason::BodyFailed)?;
+        if body.len() > self.rules.max_body {
+            return Err(Reason::TooLarge);
+        }
+        let mut life = Life::new(now, ttl);
+        life.stale_while_revalidate = self.rules.stale_while_revalidate;
+        life.stale_if_error = self.rules.stale_if_error;
+        let head = Content::Value(ValueHead { codec: self.codec.id(), life });
+        Ok(Entry::new(plan.key, plan.tags.clone(), keep_until(&life), head, body))
+    }
+}
+
+#[derive(Debug)]
+struct Plan {
+    key: Key,
+    tags: Tags,
+}
+
+/// A scalar argument by field name or position.
+fn scalar<'a>(arguments: &'a Value, name: &str) -> Option<Cow<'a, str>> {
+    let mut at = arguments;
+    for step in name.split('.') {
+        at = match at {
+            Value::Array(items) => items.get(step.parse::<usize>().ok()?)?,
+            _ => at.get(step)?,
+        };
+    }
+    match at {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        Value::Bool(truth) => Some(Cow::Owned(truth.to_string())),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
