@@ -1,1 +1,19 @@
-//! The Redis store of the response cache: one round trip a hit, linearizable invalidation across processes, single node, Sentinel and Cluster.
+#![doc = include_str!("../README.md")]
+
+mod breaker;
+mod builder;
+mod connection;
+mod error;
+mod flight;
+mod incarnation;
+mod layout;
+mod meta;
+mod reclaim;
+mod script;
+mod store;
+mod topology;
+mod url;
+
+pub use self::builder::{RedisStoreBuilder, Start};
+pub use self::error::{ConfigError, ConnectError};
+pub use self::store::RedisStore;

@@ -368,6 +368,10 @@ impl Route {
         miss: Miss,
         head: &RequestHead<'_>,
     ) -> Option<Refresh> {
+        // A HEAD request cannot refresh the GET entry that answered it.
+        if planned.is_head {
+            return None;
+        }
         let Joined::Lead(lead) = self.shared.cache.flights.join(miss.key, 0) else { return None };
         let mut fill = self.prepare(planned, miss, head).await;
         fill.lead = Some(lead);
