@@ -47,6 +47,8 @@ reasons! {
     Upgrade = "upgrade",
     /// The key function failed.
     KeyFailed = "key-failed",
+    /// The query is not of the declared type.
+    Query = "query",
     /// A placeholder of the key or of a tag has no value.
     UnknownPlaceholder = "unknown-placeholder",
     /// The body that would be part of the key is too large, or could not be read.
@@ -195,6 +197,7 @@ impl From<Reason> for Forwarded {
             | Reason::Precondition
             | Reason::Upgrade
             | Reason::KeyFailed
+            | Reason::Query
             | Reason::UnknownPlaceholder
             | Reason::RequestBody
             | Reason::RequestNoStore => Self::Bypass,

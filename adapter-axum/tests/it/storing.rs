@@ -218,3 +218,30 @@ async fn c100_a_stored_entry_does_not_alias_a_live_response() {
     hit.headers.insert("x-changed", "1".parse().unwrap());
     assert_eq!(wire::get(&app, "/x").await.field("x-changed"), "");
 }
+
+#[tokio::test]
+async fn c036_a_declared_query_is_normalised() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Search {
+        a: String,
+        #[serde(default = "five")]
+        n: u32,
+        #[serde(default)]
+        tag: Vec<String>,
+    }
+    fn five() -> u32 {
+        5
+    }
+    let app = answering(minute().query_declared::<Search>(), || "x");
+    assert_eq!(wire::get(&app, "/x?a=1").await.cache(), "MISS");
+    for same in ["/x?n=5&a=1", "/x?a=%31&other=9", "/x?n=05&a=1"] {
+        assert_eq!(wire::get(&app, same).await.cache(), "HIT", "{same}");
+    }
+    for other in
+        ["/x?a=2", "/x?a=1&n=6", "/x?a=1&tag=p", "/x?a=1&tag=p&tag=q", "/x?a=1&tag=q&tag=p"]
+    {
+        assert_eq!(wire::get(&app, other).await.cache(), "MISS", "{other}");
+    }
+    let bad = wire::get(&app, "/x?n=many").await;
+    assert!(bad.field("cache-status").ends_with("fwd=bypass; detail=query"), "{bad:?}");
+}

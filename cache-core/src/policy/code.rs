@@ -49,6 +49,9 @@ impl<'a> ResponseHead<'a> {
     }
 }
 
+/// Writes a query anew by a declared type; `None` if it is no such query.
+type QueryForm = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// How a key is made by code.
 #[derive(Clone)]
 pub(crate) enum KeyFunction {
@@ -60,6 +63,7 @@ pub(crate) enum KeyFunction {
 #[derive(Clone, Default)]
 pub(crate) struct Code {
     pub(crate) key: Option<KeyFunction>,
+    pub(crate) query: Option<Arc<QueryForm>>,
     pub(crate) ttl: Option<Arc<TtlAsync>>,
     pub(crate) condition: Option<Arc<RequestTest>>,
     pub(crate) store_if: Option<Arc<ResponseTest>>,
@@ -70,6 +74,7 @@ impl Code {
     pub(crate) fn over(&self, base: &Self) -> Self {
         Self {
             key: self.key.clone().or_else(|| base.key.clone()),
+            query: self.query.clone().or_else(|| base.query.clone()),
             ttl: self.ttl.clone().or_else(|| base.ttl.clone()),
             condition: self.condition.clone().or_else(|| base.condition.clone()),
             store_if: self.store_if.clone().or_else(|| base.store_if.clone()),
@@ -82,6 +87,7 @@ impl fmt::Debug for Code {
         let shown = |set: bool| if set { "Some(fn)" } else { "None" };
         f.debug_struct("Code")
             .field("key", &shown(self.key.is_some()))
+            .field("query", &shown(self.query.is_some()))
             .field("ttl", &shown(self.ttl.is_some()))
             .field("condition", &shown(self.condition.is_some()))
             .field("store_if", &shown(self.store_if.is_some()))

@@ -168,6 +168,21 @@ impl Policy {
         self.set(|spec| spec.time_zone = Some(name.into()))
     }
 
+    /// The query as a declared type: it is parsed, and what the type wrote back selects the
+    /// response. Defaults, order, spelling and undeclared parameters then make no difference; the
+    /// handler should read the same type. A query that is no `T` bypasses the cache.
+    pub fn query_declared<T>(self) -> Self
+    where
+        T: serde::de::DeserializeOwned + Serialize + 'static,
+    {
+        self.set_code(|code| {
+            code.query = Some(Arc::new(|query| {
+                let declared: T = serde_html_form::from_str(query).ok()?;
+                serde_html_form::to_string(&declared).ok()
+            }));
+        })
+    }
+
     /// Request fields that are part of the key and of the emitted `Vary`.
     pub fn vary<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
         let names = names.into_iter().map(Into::into).collect();
@@ -266,6 +281,9 @@ impl Policy {
         }
         if self.code.key.is_some() && self.spec.key.is_none() {
             spec.key = None;
+        }
+        if self.spec.query.is_some() && self.code.query.is_none() {
+            code.query = None;
         }
         if self.spec.ttl.is_some() && self.code.ttl.is_none() {
             code.ttl = None;

@@ -90,7 +90,7 @@ pub(crate) fn derive(
         }
         (KeySource::Function(_), None) => return Err(Reason::KeyFailed),
         (KeySource::Target, _) => {
-            target_parts(&mut canonical, rules, head);
+            target_parts(&mut canonical, rules, head)?;
             None
         }
     };
@@ -101,7 +101,11 @@ pub(crate) fn derive(
     Ok(Planned { key: Key::new(canonical.digest()), is_head, custom })
 }
 
-fn target_parts(canonical: &mut Canonical, rules: &Rules, head: &RequestHead<'_>) {
+fn target_parts(
+    canonical: &mut Canonical,
+    rules: &Rules,
+    head: &RequestHead<'_>,
+) -> Result<(), Reason> {
     let uri = head.uri();
     if rules.host_in_key {
         canonical.part(Part::Scheme, uri.scheme_str().unwrap_or("http").as_bytes());
@@ -112,10 +116,24 @@ fn target_parts(canonical: &mut Canonical, rules: &Rules, head: &RequestHead<'_>
         }
     }
     canonical.part(Part::Path, uri.path().as_bytes());
-    if let Some(query) = uri.query() {
+    if let Some(declared) = declared_query(rules, head)? {
+        canonical.part(Part::DeclaredQuery, declared.as_bytes());
+    } else if let Some(query) = uri.query() {
         for segment in rules.query.segments(query) {
             canonical.part(Part::QuerySegment, segment.as_bytes());
         }
+    }
+    Ok(())
+}
+
+/// The query as its declared type writes it, where one is declared.
+fn declared_query(rules: &Rules, head: &RequestHead<'_>) -> Result<Option<String>, Reason> {
+    let Some(form) = &rules.code.query else { return Ok(None) };
+    let query = head.uri().query().unwrap_or_default();
+    let written = std::panic::AssertUnwindSafe(|| form(query));
+    match std::panic::catch_unwind(written) {
+        Ok(Some(text)) => Ok(Some(text)),
+        _ => Err(Reason::Query),
     }
 }
 
@@ -169,6 +187,9 @@ pub(crate) fn key_name<'a>(
         return Cow::Borrowed(custom);
     }
     let uri = head.uri();
+    if let Ok(Some(declared)) = declared_query(rules, head) {
+        return Cow::Owned(format!("{}?{declared}", uri.path()));
+    }
     let Some(query) = uri.query() else { return Cow::Borrowed(uri.path()) };
     let segments = rules.query.segments(query);
     if segments.is_empty() && rules.query.reduces() {
