@@ -1,0 +1,53 @@
+//! One piece of work at a time, shared by all who want its outcome.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::error::Fault;
+
+/// Work that runs detached, so that a caller who gives up does not stop it for the others.
+#[derive(Debug)]
+pub(crate) struct Flight<T>(Mutex<Option<watch::Receiver<Option<T>>>>);
+
+impl<T> Default for Flight<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Flight<T> {
+    /// Joins the work in flight, or starts `work`.
+    pub(crate) async fn join<W>(&self, work: impl FnOnce() -> W) -> Result<T, Fault>
+    where
+        W: Future<Output = T> + Send + 'static,
+    {
+        let mut outcome = self.board(work)?;
+        let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| Fault::Stopped)?;
+        outcome.clone().ok_or(Fault::Stopped)
+    }
+
+    fn board<W>(&self, work: impl FnOnce() -> W) -> Result<watch::Receiver<Option<T>>, Fault>
+    where
+        W: Future<Output = T> + Send + 'static,
+    {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flying) = current.as_ref()
+            && flying.has_changed().is_ok()
+        {
+            return Ok(flying.clone());
+        }
+        let runtime = Handle::try_current()
+            .map_err(|_| Fault::Unsupported("a runtime other than tokio".to_owned()))?;
+        let (tell, outcome) = watch::channel(None);
+        *current = Some(outcome.clone());
+        let work = work();
+        // The sender goes with the task: once it has ended, the next caller starts anew.
+        runtime.spawn(async move {
+            let outcome = work.await;
+            let _ = tell.send(Some(outcome));
+        });
+        Ok(outcome)
+    }
+}

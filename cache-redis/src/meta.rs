@@ -1,0 +1,182 @@
+//! A shard's metadata as read by one `ZMSCORE`, and the rule of validity. Pure.
+//!
+//! The sorted set `{p:s}:m` has the reserved members below and one member per mark, named by the
+//! tag's encoded form. The clock and the marks are its positive scores; the other reserved
+//! members are negative, so that trimming the oldest marks by score cannot reach them.
+
+use cache_core::store::Stamp;
+use redis::Value;
+
+use crate::error::Fault;
+use crate::incarnation::Incarnation;
+
+/// The reserved members, in the order in which they are asked for: epoch, incarnation, clock,
+/// floor.
+pub(crate) const RESERVED: [&str; 4] = ["#e", "#i", "#c", "#f"];
+
+/// The member that records the number of shards, as its negative.
+pub(crate) const SHARDS: &str = "#s";
+
+/// The clock's end. Scores are doubles, exact up to 2⁵³; a shard is minted anew before that.
+pub(crate) const LIMIT: u64 = 1 << 52;
+
+/// The shard's state at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub(crate) epoch: u64,
+    pub(crate) clock: u64,
+    pub(crate) floor: u64,
+}
+
+impl Meta {
+    pub(crate) const fn stamp(&self) -> Stamp {
+        Stamp { epoch: self.epoch, clock: self.clock }
+    }
+
+    /// The part of the rule that does not depend on tags. A stamp from the future of this epoch's
+    /// clock cannot be, so it proves that something was tampered with.
+    pub(crate) const fn admits(&self, stamp: Stamp) -> bool {
+        stamp.epoch == self.epoch && stamp.clock >= self.floor && stamp.clock <= self.clock
+    }
+}
+
+/// Whether a mark leaves an entry with this stamp valid. No mark: never invalidated since the
+/// floor.
+pub(crate) fn passes(mark: Option<u64>, stamp: Stamp) -> bool {
+    mark.is_none_or(|mark| mark <= stamp.clock)
+}
+
+/// What a `ZMSCORE` of the reserved members and some tags proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// The metadata of this very incarnation, and the marks of the tags, in order.
+    Known { meta: Meta, marks: Vec<Option<u64>> },
+    /// None, of another type, or not what we write: nothing is proved.
+    Lost,
+    /// Written in another incarnation: it may have been rolled back.
+    Foreign,
+}
+
+impl Reading {
+    /// Reads the reply to `ZMSCORE m #e #i #c #f tag…`.
+    pub(crate) fn read(reply: &Value, here: Incarnation, tags: usize) -> Result<Self, Fault> {
+        let scores = match reply {
+            Value::Array(scores) if scores.len() == RESERVED.len() + tags => scores,
+            Value::ServerError(error) if error.code() == "WRONGTYPE" => return Ok(Self::Lost),
+            Value::ServerError(error) => return Err(Fault::server(error)),
+            _ => return Err(Fault::Protocol("ZMSCORE")),
+        };
+        let (reserved, marks) = scores.split_at(RESERVED.len());
+        let [epoch, incarnation, clock, floor] = reserved else {
+            return Err(Fault::Protocol("ZMSCORE"));
+        };
+        let (Some(epoch), Some(incarnation), Some(clock), Some(floor)) =
+            (negative(epoch), negative(incarnation), positive(clock), negative(floor))
+        else {
+            return Ok(Self::Lost);
+        };
+        if epoch == 0 || clock == 0 || clock >= LIMIT || floor > clock {
+            return Ok(Self::Lost);
+        }
+        if incarnation != here.0 {
+            return Ok(Self::Foreign);
+        }
+        let mut read = Vec::with_capacity(tags);
+        for mark in marks {
+            match (mark, positive(mark)) {
+                (Value::Nil, _) => read.push(None),
+                (_, Some(mark)) => read.push(Some(mark)),
+                (_, None) => return Ok(Self::Lost),
+            }
+        }
+        Ok(Self::Known { meta: Meta { epoch, clock, floor }, marks: read })
+    }
+}
+
+fn positive(value: &Value) -> Option<u64> {
+    integer(score(value)?)
+}
+
+fn negative(value: &Value) -> Option<u64> {
+    integer(-score(value)?)
+}
+
+fn score(value: &Value) -> Option<f64> {
+    match value {
+        Value::BulkString(text) => std::str::from_utf8(text).ok()?.parse().ok(),
+        Value::Double(score) => Some(*score),
+        _ => None,
+    }
+}
+
+/// A whole number between 0 and the limit. A planted fraction, infinity or NaN is none.
+fn integer(score: f64) -> Option<u64> {
+    const TOP: f64 = 4_503_599_627_370_496.0;
+    let whole = (0.0..=TOP).contains(&score) && score.fract() == 0.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "whole, not negative and at most 2^52"
+    )]
+    whole.then_some(score as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Incarnation = Incarnation(7);
+
+    fn reply(scores: &[Option<&str>]) -> Value {
+        let scores = scores.iter().map(|score| {
+            score.map_or(Value::Nil, |score| Value::BulkString(score.as_bytes().to_vec()))
+        });
+        Value::Array(scores.collect())
+    }
+
+    fn read(scores: &[Option<&str>]) -> Reading {
+        Reading::read(&reply(scores), HERE, scores.len() - 4).unwrap()
+    }
+
+    #[test]
+    fn what_we_write_is_known() {
+        let reading = read(&[Some("-9"), Some("-7"), Some("5"), Some("-2"), None, Some("4")]);
+        let meta = Meta { epoch: 9, clock: 5, floor: 2 };
+        assert_eq!(reading, Reading::Known { meta, marks: vec![None, Some(4)] });
+        let exponent = read(&[Some("-4.503599627370495e+15"), Some("-7"), Some("1"), Some("-0")]);
+        let meta = Meta { epoch: 4_503_599_627_370_495, clock: 1, floor: 0 };
+        assert_eq!(exponent, Reading::Known { meta, marks: vec![] });
+    }
+
+    #[test]
+    fn anything_else_proves_nothing() {
+        let lost: [&[Option<&str>]; 9] = [
+            &[None, None, None, None],
+            &[Some("-9"), None, Some("5"), Some("0")],
+            &[Some("9"), Some("-7"), Some("5"), Some("0")],
+            &[Some("-9"), Some("-7"), Some("0"), Some("0")],
+            &[Some("-9"), Some("-7"), Some("1.5"), Some("0")],
+            &[Some("-9"), Some("-7"), Some("5"), Some("-6")],
+            &[Some("-9"), Some("-7"), Some("5"), Some("nan")],
+            &[Some("-9"), Some("-7"), Some("inf"), Some("0")],
+            &[Some("-9"), Some("-7"), Some("5"), Some("0"), Some("-3")],
+        ];
+        for scores in lost {
+            assert_eq!(read(scores), Reading::Lost, "{scores:?}");
+        }
+        assert_eq!(read(&[Some("-9"), Some("-8"), Some("5"), Some("0")]), Reading::Foreign);
+        assert!(Reading::read(&Value::Nil, HERE, 0).is_err());
+    }
+
+    #[test]
+    fn the_rule() {
+        let meta = Meta { epoch: 9, clock: 5, floor: 2 };
+        let stamp = |epoch, clock| Stamp { epoch, clock };
+        assert!(meta.admits(stamp(9, 2)) && meta.admits(stamp(9, 5)));
+        assert!(
+            !meta.admits(stamp(9, 1)) && !meta.admits(stamp(9, 6)) && !meta.admits(stamp(8, 3))
+        );
+        assert!(passes(None, stamp(9, 3)) && passes(Some(3), stamp(9, 3)));
+        assert!(!passes(Some(4), stamp(9, 3)));
+    }
+}

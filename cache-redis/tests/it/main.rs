@@ -1,0 +1,23 @@
+//! What the conformance suite cannot force: faults of a real server, limits, topologies.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod cluster;
+mod connect;
+mod faults;
+mod limits;
+mod proxy;
+mod reclaim;
+mod sentinel;
+mod suite;
+#[path = "../support/mod.rs"]
+mod support;
+mod torture;
+mod trips;
+mod worker;

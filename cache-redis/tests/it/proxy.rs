@@ -1,0 +1,119 @@
+//! A TCP proxy between store and server that counts round trips, and can cut or swallow.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// A round trip: bytes towards the server after bytes from it.
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    trips: AtomicUsize,
+    sent: AtomicUsize,
+    /// Bytes still let through to the server before all connections are cut; 0: no cut.
+    cut_after: AtomicUsize,
+    swallow: AtomicBool,
+    cut: Notify,
+}
+
+impl Proxy {
+    pub(crate) async fn before(server: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(State::default());
+        let shared = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let state = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    if let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await {
+                        tokio::select! {
+                            () = pump(client, server, &state) => {}
+                            () = state.cut.notified() => {}
+                        }
+                    }
+                });
+            }
+        });
+        Self { port, state }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Round trips since the last call.
+    pub(crate) fn trips(&self) -> usize {
+        self.state.trips.swap(0, Ordering::SeqCst)
+    }
+
+    /// Bytes towards the server since the last call.
+    pub(crate) fn sent(&self) -> usize {
+        self.state.sent.swap(0, Ordering::SeqCst)
+    }
+
+    /// Cuts the connection once it has passed on this many more bytes.
+    pub(crate) fn cut_after(&self, bytes: usize) {
+        self.state.cut_after.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Whether replies are thrown away.
+    pub(crate) fn swallow(&self, replies: bool) {
+        self.state.swallow.store(replies, Ordering::SeqCst);
+    }
+}
+
+async fn pump(client: TcpStream, server: TcpStream, state: &State) {
+    client.set_nodelay(true).unwrap();
+    server.set_nodelay(true).unwrap();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let answered = AtomicBool::new(true);
+    let up = async {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
+            if answered.swap(false, Ordering::SeqCst) {
+                state.trips.fetch_add(1, Ordering::SeqCst);
+            }
+            state.sent.fetch_add(read, Ordering::SeqCst);
+            let left = state.cut_after.load(Ordering::SeqCst);
+            if left > 0 && read >= left {
+                state.cut_after.store(0, Ordering::SeqCst);
+                let _ = to_server.write_all(&buffer[..left]).await;
+                let _ = to_server.flush().await;
+                // Let the server execute what it got before the connection goes.
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                return;
+            }
+            if left > 0 {
+                state.cut_after.store(left - read, Ordering::SeqCst);
+            }
+            if to_server.write_all(&buffer[..read]).await.is_err() {
+                return;
+            }
+        }
+    };
+    let down = async {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
+            answered.store(true, Ordering::SeqCst);
+            if state.swallow.load(Ordering::SeqCst) {
+                continue;
+            }
+            if to_client.write_all(&buffer[..read]).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = up => {}
+        () = down => {}
+    }
+}
