@@ -102,8 +102,8 @@ impl Cache {
         Extension(self.clone())
     }
 
-    /// What would become of a request to `service`, without running its handler. `None` if no
-    /// cached route of any cache takes it.
+    /// What would become of a request to `service`, without running the handler of a cached route or
+    /// of a write route. `None` if no cached route takes it; any other handler does run.
     pub async fn explain<S>(&self, mut service: S, request: Request) -> Option<Explanation>
     where
         S: Service<Request<Body>, Response = Response>,

@@ -1,6 +1,6 @@
 //! The wrapped service with one request, as the engine drives it.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequestParts as _, OriginalUri, RawPathParams, Request};
 use axum::response::IntoResponse;
 use bytes::Bytes;
@@ -68,6 +68,9 @@ where
             .with_params(&self.params)
             .with_extracted(&self.extracted)
             .with_extensions(request.extensions())
+            .with_routed(request.uri())
+            .with_body(!request.body().is_end_stream())
+            .with_outer(request.extensions().get())
     }
 
     async fn body(&mut self, limit: usize) -> Option<Bytes> {
@@ -87,7 +90,9 @@ where
                 }
             }
         }
-        self.request.extensions_mut().insert(changes.wishes);
+        if let Some(wishes) = changes.wishes {
+            self.request.extensions_mut().insert(wishes);
+        }
         self.request.extensions_mut().insert(self.cache);
         Ok(self.inner.call(self.request).await?.into_response().map(Incoming))
     }

@@ -6,6 +6,8 @@ use std::fmt;
 
 use http::{Extensions, HeaderMap, Method, Uri};
 
+use crate::wishes::Wishes;
+
 /// The head of a request, borrowed from the framework's own, and what the adapter knows beside
 /// it. Key functions, conditions and TTL functions see it too.
 #[derive(Clone, Copy)]
@@ -16,13 +18,26 @@ pub struct RequestHead<'a> {
     params: &'a [(String, String)],
     extracted: &'a [Extracted],
     extensions: Option<&'a Extensions>,
+    routed: Option<&'a Uri>,
+    has_body: bool,
+    outer: Option<&'a Wishes>,
 }
 
 impl<'a> RequestHead<'a> {
     /// A head. `uri` is the target exactly as the client sent it, never shortened by a router.
     #[must_use]
     pub const fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
-        Self { method, uri, headers, params: &[], extracted: &[], extensions: None }
+        Self {
+            method,
+            uri,
+            headers,
+            params: &[],
+            extracted: &[],
+            extensions: None,
+            routed: None,
+            has_body: false,
+            outer: None,
+        }
     }
 
     /// The same with path parameters, decoded, in the order of the path.
@@ -43,6 +58,28 @@ impl<'a> RequestHead<'a> {
     #[must_use]
     pub const fn with_extensions(mut self, extensions: &'a Extensions) -> Self {
         self.extensions = Some(extensions);
+        self
+    }
+
+    /// The same with the target as the handler sees it, where a router or a middleware may have
+    /// changed it. A shortened path is what nesting does; any other change selects the response.
+    #[must_use]
+    pub const fn with_routed(mut self, routed: &'a Uri) -> Self {
+        self.routed = Some(routed);
+        self
+    }
+
+    /// The same with whether the request has content.
+    #[must_use]
+    pub const fn with_body(mut self, has_body: bool) -> Self {
+        self.has_body = has_body;
+        self
+    }
+
+    /// The same inside the fill of an outer cached route, which listens to these wishes.
+    #[must_use]
+    pub const fn with_outer(mut self, outer: Option<&'a Wishes>) -> Self {
+        self.outer = outer;
         self
     }
 
@@ -80,6 +117,25 @@ impl<'a> RequestHead<'a> {
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&'a str> {
         self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) const fn has_body(&self) -> bool {
+        self.has_body
+    }
+
+    pub(crate) const fn outer(&self) -> Option<&'a Wishes> {
+        self.outer
+    }
+
+    pub(crate) const fn extensions(&self) -> Option<&'a Extensions> {
+        self.extensions
+    }
+
+    /// The handler's target, if it is not just the client's without a prefix.
+    pub(crate) fn rewritten(&self) -> Option<&'a Uri> {
+        self.routed.filter(|routed| {
+            !self.uri.path().ends_with(routed.path()) || self.uri.query() != routed.query()
+        })
     }
 
     /// A typed request extension, where the framework has them.

@@ -49,6 +49,10 @@ reasons! {
     KeyFailed = "key-failed",
     /// The query is not of the declared type.
     Query = "query",
+    /// The request asks for a part of the representation.
+    Range = "range",
+    /// The route lies inside another cached route, which caches for both.
+    Nested = "nested",
     /// A placeholder of the key or of a tag has no value.
     UnknownPlaceholder = "unknown-placeholder",
     /// The body that would be part of the key is too large, or could not be read.
@@ -198,6 +202,7 @@ impl From<Reason> for Forwarded {
             | Reason::Upgrade
             | Reason::KeyFailed
             | Reason::Query
+            | Reason::Nested
             | Reason::UnknownPlaceholder
             | Reason::RequestBody
             | Reason::RequestNoStore => Self::Bypass,

@@ -69,6 +69,15 @@ impl Wishes {
         self.with(|list| list.strip_cookies = true);
     }
 
+    /// What an inner route would have stored this response with.
+    pub(crate) fn confide(&self, tags: Vec<Tag>, ttl: Duration) {
+        self.with(|list| {
+            list.failed |= list.tags.len() + tags.len() > MAX_TAGS;
+            list.tags.extend(tags);
+            list.ttl.get_or_insert(ttl);
+        });
+    }
+
     pub(crate) fn take(&self) -> WishList {
         self.with(|list| list.clone())
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::budget::Budget;
 use super::cool::Cool;
 use super::flight::Flights;
 use super::recall::Recall;
@@ -17,6 +18,8 @@ use crate::store::{Guarantee, Invalidated, Selection, Store, StoreError, StoreEr
 use crate::tag::{Tag, TagError, Tags};
 
 /// A cache: a store, the application's policy and the state that its routes share.
+///
+/// Its routes need a tokio runtime with its timer enabled, as every server has.
 ///
 /// Cloning gives another handle of the same cache. Several independent caches may live in one
 /// process; nothing is global.
@@ -39,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) recall: Recall,
     pub(crate) counters: Counters,
     pub(crate) detached: Arc<Semaphore>,
+    pub(crate) recording: Budget,
     #[cfg(feature = "mutants")]
     pub(crate) mutant: Option<super::mutant::Mutant>,
 }
@@ -61,6 +65,7 @@ impl Cache {
             name: "response-cache".to_owned(),
             store_timeout: Duration::from_millis(250),
             max_detached: 1024,
+            max_recording: 256 << 20,
             enabled: true,
             #[cfg(feature = "mutants")]
             mutant: None,
@@ -86,8 +91,9 @@ impl Cache {
         self.invalidate(Selection::Tags(Tags::user(tags)?)).await
     }
 
-    /// Invalidates the responses with these key names: the text of a custom key, or the path and
-    /// query of a target. All methods and variants are meant. Keys inside a namespace are reached
+    /// Invalidates the responses with these key names: the text of a custom key, or the path of a
+    /// target with those query parameters that the route's `query` setting lets select, in any
+    /// order. All methods and variants are meant. Keys inside a namespace are reached
     /// through [`namespace`](Self::namespace).
     ///
     /// # Errors
@@ -225,6 +231,7 @@ pub struct CacheBuilder {
     name: String,
     store_timeout: Duration,
     max_detached: usize,
+    max_recording: usize,
     enabled: bool,
     #[cfg(feature = "mutants")]
     mutant: Option<super::mutant::Mutant>,
@@ -253,6 +260,13 @@ impl CacheBuilder {
     /// Default 1024.
     pub const fn max_detached(mut self, limit: usize) -> Self {
         self.max_detached = limit;
+        self
+    }
+
+    /// How many bytes of streaming bodies may be recorded at a time, all together; a further one
+    /// passes through and is not stored. Default 256 MiB.
+    pub const fn max_recording(mut self, bytes: usize) -> Self {
+        self.max_recording = bytes;
         self
     }
 
@@ -315,6 +329,7 @@ impl CacheBuilder {
                 recall: Recall::default(),
                 counters: Counters::default(),
                 detached: Arc::new(Semaphore::new(self.max_detached)),
+                recording: Budget::new(self.max_recording),
                 #[cfg(feature = "mutants")]
                 mutant: self.mutant,
             }),

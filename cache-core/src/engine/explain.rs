@@ -67,7 +67,9 @@ impl Route {
         }
         let custom = match &rules.key {
             KeySource::Function(KeyFunction::Async(function)) => {
-                Some(function(head).await.map_err(|_| Reason::KeyFailed)?)
+                let asked = std::panic::AssertUnwindSafe(|| function(head));
+                let asked = std::panic::catch_unwind(asked).map_err(|_| Reason::KeyFailed)?;
+                Some(self.bounded("key", asked).await.ok_or(Reason::KeyFailed)?)
             }
             _ => None,
         };

@@ -8,10 +8,11 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::{self, HeaderMap};
 
+use super::budget::Reserved;
 use super::cache::Inner;
 use super::flight::{Lead, Verdict};
 use super::recall::Known;
-use super::route::{Kept, Route};
+use super::route::{Kept, Route, Shared};
 use super::seek::variant_key;
 use crate::entry::{Content, Entry, StoredHead};
 use crate::field::entity_tag;
@@ -44,8 +45,16 @@ pub(crate) struct Recording {
     pub(crate) headers: HeaderMap,
     pub(crate) tags: Vec<Tag>,
     pub(crate) wishes: Wishes,
-    pub(crate) chunks: Vec<Bytes>,
-    pub(crate) length: usize,
+    pub(crate) body: Recorded,
+}
+
+/// A body so far.
+#[derive(Debug)]
+pub(crate) enum Recorded {
+    /// All of it, shared with the answer.
+    Whole(Bytes),
+    /// A copy of what has passed: a slice would keep the buffer that it was cut from.
+    Copied(Vec<u8>, Reserved),
 }
 
 /// A complete entry that only needs to be put.
@@ -60,18 +69,23 @@ pub(crate) struct Sealed {
 }
 
 impl Recording {
-    /// Takes a copy of a chunk (a shared slice).
+    /// Takes a copy of a chunk.
     ///
     /// An error says why recording must end; [`abandon`](Self::abandon) is then due.
-    pub(crate) fn push(&mut self, chunk: &Bytes) -> Result<(), Reason> {
-        self.length = self.length.saturating_add(chunk.len());
-        if self.length > self.route.shared.rules.max_body {
-            return Err(Reason::TooLarge);
-        }
-        if self.ticket.is_overdue(self.route.shared.cache.clock.monotonic()) {
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), Reason> {
+        let Shared { cache, rules, .. } = &*self.route.shared;
+        if self.ticket.is_overdue(cache.clock.monotonic()) {
             return Err(Reason::TooOld);
         }
-        self.chunks.push(chunk.clone());
+        if let Recorded::Copied(copy, reserved) = &mut self.body {
+            if copy.len().saturating_add(chunk.len()) > rules.max_body {
+                return Err(Reason::TooLarge);
+            }
+            if !reserved.more(chunk.len()) {
+                return Err(Reason::Capacity);
+            }
+            copy.extend_from_slice(chunk);
+        }
         Ok(())
     }
 
@@ -100,7 +114,13 @@ impl Recording {
 
     fn entry(&mut self) -> Result<Entry, Reason> {
         let rules = &self.route.shared.rules;
-        let body = joined(std::mem::take(&mut self.chunks));
+        let body = match std::mem::replace(&mut self.body, Recorded::Whole(Bytes::new())) {
+            Recorded::Whole(body) => body,
+            Recorded::Copied(mut copy, _) => {
+                copy.shrink_to_fit();
+                Bytes::from(copy)
+            }
+        };
         if contradicts_length(&self.kept.method, &self.headers, body.len()) {
             return Err(Reason::BodyFailed);
         }
@@ -146,8 +166,11 @@ impl Sealed {
             let primary = self.planned.key;
             let route = self.route.clone();
             let entry = self.entry.clone();
-            let stored = self.store().await;
             let cache = &route.shared.cache;
+            let stored = match tokio::time::timeout(cache.store_timeout, self.store()).await {
+                Ok(stored) => stored,
+                Err(_) => Err(Reason::StoreTimeout),
+            };
             match stored {
                 Ok(()) => {
                     cache.counters.stored.one();

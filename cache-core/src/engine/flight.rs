@@ -11,13 +11,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::entry::Entry;
 use crate::key::Key;
+
+/// How long followers wait for the body of a response that has begun.
+const STREAM_WAIT: Duration = Duration::from_millis(500);
 
 /// Counters of ended flights, addressed by hash: a power of two.
 const GENERATIONS: usize = 1024;
@@ -28,7 +33,7 @@ pub(crate) struct Flights {
     open: DashMap<Key, Arc<Flight>>,
     /// How many flights have ended, per slot. A request reads its slot before it looks up and
     /// again when it has become a leader: a difference means that the answer may be in the store
-    /// by now. Keys that share a slot cost each other a second lookup at worst.
+    /// by now. Keys that share a slot cost each other a few lookups at worst.
     generations: Box<[AtomicU64]>,
 }
 
@@ -41,6 +46,8 @@ struct Flight {
 #[derive(Clone, Debug)]
 enum Phase {
     Open,
+    /// Open; the response has begun and its body is on the way since then.
+    Streaming(Instant),
     Closed,
     Done(Verdict),
 }
@@ -87,7 +94,7 @@ impl Flights {
                     return Joined::Full;
                 }
                 // Read before the leader's close, hence before its put.
-                let early = matches!(*flight.phase.borrow(), Phase::Open);
+                let early = matches!(*flight.phase.borrow(), Phase::Open | Phase::Streaming(_));
                 Joined::Follow(Follower {
                     phase: flight.phase.subscribe(),
                     early,
@@ -135,12 +142,18 @@ impl Lead {
     /// Nobody who joins from now on is given this flight's response. Called before the put.
     pub(crate) fn close(&self) {
         self.flight.phase.send_if_modified(|phase| {
-            let open = matches!(phase, Phase::Open);
+            let open = matches!(phase, Phase::Open | Phase::Streaming(_));
             if open {
                 *phase = Phase::Closed;
             }
             open
         });
+    }
+
+    /// The body of the response must be waited for: followers do so for [`STREAM_WAIT`] only, for
+    /// it may be endless, or its client slow on purpose.
+    pub(crate) fn streams(&self) {
+        self.flight.phase.send_replace(Phase::Streaming(Instant::now()));
     }
 
     /// Ends the flight.
@@ -174,15 +187,27 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Waits for the verdict. A follower that joined after the closing is told to look again.
+    /// Waits for the verdict. A follower that joined after the closing is told to look again; one
+    /// that waits too long for a streaming body has none.
     pub(crate) async fn verdict(mut self) -> Verdict {
-        let early = self.early;
-        let phase = self.phase.wait_for(|phase| matches!(phase, Phase::Done(_))).await;
-        match phase.as_deref() {
-            Ok(Phase::Done(Verdict::Stored(_))) if !early => Verdict::LookAgain,
-            Ok(Phase::Done(verdict)) => verdict.clone(),
+        let mut phase =
+            self.reach(|phase| matches!(phase, Phase::Done(_) | Phase::Streaming(_))).await;
+        if let Some(Phase::Streaming(since)) = phase {
+            let done = self.reach(|phase| matches!(phase, Phase::Done(_)));
+            match tokio::time::timeout_at(since + STREAM_WAIT, done).await {
+                Ok(done) => phase = done,
+                Err(_) => return Verdict::NotStored,
+            }
+        }
+        match phase {
+            Some(Phase::Done(Verdict::Stored(_))) if !self.early => Verdict::LookAgain,
+            Some(Phase::Done(verdict)) => verdict,
             _ => Verdict::Failed,
         }
+    }
+
+    async fn reach(&mut self, wanted: impl FnMut(&Phase) -> bool) -> Option<Phase> {
+        Some(self.phase.wait_for(wanted).await.ok()?.clone())
     }
 }
 

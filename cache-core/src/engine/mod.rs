@@ -6,6 +6,7 @@
 //!
 //! [`Body`]: crate::body::Body
 
+mod budget;
 mod cache;
 mod cool;
 pub mod explain;

@@ -12,7 +12,7 @@ use crate::tag::Tags;
 const SLOTS: usize = 8192;
 
 /// What is known of one primary key.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Known {
     /// The fields that select a variant; empty where there are no variants.
     pub(crate) names: Arc<[HeaderName]>,

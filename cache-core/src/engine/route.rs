@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, Uri};
+use http::{Extensions, HeaderMap, Method, Response, Uri};
 
 use super::cache::{Cache, Inner};
 use super::reply::{How, reply};
@@ -15,6 +15,7 @@ use crate::policy::plan::{self, Planned};
 use crate::policy::rules::KeySource;
 use crate::policy::{KeyFunction, Policy, PolicyError, Rules};
 use crate::reason::Reason;
+use crate::wishes::Wishes;
 
 /// A policy in force. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub struct Pending(pub(crate) State);
 pub(crate) enum State {
     /// Not for the cache.
     Bypass(Reason),
+    /// Inside the fill of another route.
+    Nested(Wishes),
     /// The key needs the request's body or an asynchronous function.
     Unplanned,
     /// The store must be waited for.
@@ -94,13 +97,16 @@ impl Route {
     /// Something to keep a request's work alive by.
     #[must_use]
     pub fn lifeline(&self) -> Lifeline {
-        Lifeline::new(&self.shared.cache.detached)
+        Lifeline::bounded(&self.shared.cache.detached, self.shared.rules.max_fill)
     }
 
     /// Answers from a store that never waits, without waiting; says how to go on otherwise.
     #[must_use]
     pub fn attend(&self, head: &RequestHead<'_>) -> Step {
         let Shared { cache, rules, .. } = &*self.shared;
+        if let Some(outer) = head.outer() {
+            return Step::Forward(Pending(State::Nested(outer.clone())));
+        }
         if let Err(reason) = self.admit(head) {
             return Step::Forward(Pending(State::Bypass(reason)));
         }
@@ -195,11 +201,14 @@ pub(crate) struct Kept {
     pub(crate) headers: HeaderMap,
     params: Vec<(String, String)>,
     extracted: Vec<Extracted>,
+    /// Only where a function of the policy may ask for them.
+    extensions: Option<Extensions>,
 }
 
 impl Kept {
-    pub(crate) fn of(head: &RequestHead<'_>) -> Self {
+    pub(crate) fn of(head: &RequestHead<'_>, with_extensions: bool) -> Self {
         Self {
+            extensions: head.extensions().filter(|_| with_extensions).cloned(),
             method: head.method().clone(),
             uri: head.uri().clone(),
             headers: head.headers().clone(),
@@ -209,8 +218,12 @@ impl Kept {
     }
 
     pub(crate) fn head(&self) -> RequestHead<'_> {
-        RequestHead::new(&self.method, &self.uri, &self.headers)
+        let head = RequestHead::new(&self.method, &self.uri, &self.headers)
             .with_params(&self.params)
-            .with_extracted(&self.extracted)
+            .with_extracted(&self.extracted);
+        match &self.extensions {
+            Some(extensions) => head.with_extensions(extensions),
+            None => head,
+        }
     }
 }

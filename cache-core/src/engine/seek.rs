@@ -42,6 +42,15 @@ pub(crate) struct Miss {
     pub(crate) fallback: Option<Entry>,
     /// The record of nominated fields as it lies in the store, and how long it is kept.
     pub(crate) record: Option<(VariantRecord, SystemTime)>,
+    /// The key is of the HEAD class.
+    pub(crate) head_class: bool,
+}
+
+impl Miss {
+    /// The store could not be asked.
+    pub(crate) const fn unknown(reason: Reason, key: Key) -> Self {
+        Self { reason, key, ticket: None, fallback: None, record: None, head_class: false }
+    }
 }
 
 /// What to do after a finding.
@@ -160,7 +169,14 @@ impl Seek {
     }
 
     fn miss(&mut self, key: Key, reason: Reason, ticket: Option<Ticket>) -> Miss {
-        Miss { reason, key, ticket, fallback: self.fallback.take(), record: self.record.take() }
+        Miss {
+            reason,
+            key,
+            ticket,
+            fallback: self.fallback.take(),
+            record: self.record.take(),
+            head_class: self.head_class,
+        }
     }
 
     fn key(&self, head: &RequestHead<'_>) -> Key {

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use futures_util::FutureExt as _;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 
-use super::fill::{Recording, ask, give_up, joined, known};
+use super::fill::{Recorded, Recording, ask, give_up, joined, known};
 use super::flight::{Joined, Lead, Verdict};
 use super::reply::How;
 use super::route::{Kept, Pending, Route, Shared, State};
@@ -41,7 +42,7 @@ use crate::policy::plan::{self, Planned};
 use crate::policy::rules::KeySource;
 use crate::policy::setting::Coalesce;
 use crate::policy::storable::{self, storable};
-use crate::policy::{KeyFunction, Lifetime, ResponseHead};
+use crate::policy::{AnyError, Boxed, KeyFunction, Lifetime, ResponseHead};
 use crate::reason::{Forwarded, Reason};
 use crate::store::{Lookup, Ticket};
 use crate::tag::Tag;
@@ -74,8 +75,9 @@ pub trait Origin: Sized {
 pub struct Changes {
     /// Request fields to remove, or to replace all lines of.
     pub fields: Vec<(HeaderName, Option<HeaderValue>)>,
-    /// The handle by which the handler speaks to the cache, for the request's extensions.
-    pub wishes: Wishes,
+    /// The handle by which the handler speaks to the cache, for the request's extensions; where
+    /// there is none, they stay as they are.
+    pub wishes: Option<Wishes>,
 }
 
 /// An answer, and what remains to be done behind it.
@@ -92,7 +94,9 @@ pub struct Served<O: Origin, S: Spawn<Drain<O::Body>>> {
 #[derive(Debug)]
 pub struct Refresh {
     route: Route,
-    fill: Fill,
+    planned: Planned,
+    miss: Miss,
+    lead: Lead,
 }
 
 type Answer<O, S> = Result<Response<ServedBody<<O as Origin>::Body, S>>, <O as Origin>::Error>;
@@ -140,6 +144,10 @@ impl Route {
         let cache = &self.shared.cache;
         let (planned, mut resolved, mut generation) = match pending.0 {
             State::Bypass(reason) => return self.bypass(origin, reason).await,
+            State::Nested(outer) => {
+                self.confide(&outer, &origin.head()).await;
+                return self.bypass(origin, Reason::Nested).await;
+            }
             State::Resolved(found) => {
                 let (planned, resolved, generation) = *found;
                 (planned, Some(resolved), generation)
@@ -168,7 +176,7 @@ impl Route {
                 Resolved::ServeAndRefresh(entry, state, miss) => {
                     cache.counters.stale_hits.one();
                     let reply = self.reply(&origin.head(), &entry, &state, How::Revalidating);
-                    let refresh = self.refresh(planned, miss, &origin.head()).await;
+                    let refresh = self.refresh(planned, miss);
                     return Ok(served(reply, refresh.map(|refresh| (refresh, origin))));
                 }
                 Resolved::Forward(miss) => miss,
@@ -215,11 +223,21 @@ impl Route {
         O: Origin,
         S: Spawn<Drain<O::Body>>,
     {
-        let Refresh { route, fill } = refresh;
+        let Refresh { route, planned, miss, lead } = refresh;
         route.shared.cache.counters.refreshes.one();
-        let response = route.fill(fill, origin, spawn, &route.lifeline()).await?;
-        response.into_body().discard().await;
-        Ok(())
+        let mut fill = route.prepare(planned, miss, &origin.head()).await;
+        fill.background = true;
+        if fill.ticket.is_err() {
+            return Ok(());
+        }
+        fill.lead = Some(lead);
+        let life = route.lifeline();
+        let limit = route.shared.rules.max_fill;
+        // What is left of the body is read as if its client had gone: while it can be stored.
+        match tokio::time::timeout(limit, route.fill(fill, origin, spawn, &life)).await {
+            Ok(response) => response.map(drop),
+            Err(_) => Ok(()),
+        }
     }
 
     /// The handler's answer, past the cache.
@@ -238,8 +256,29 @@ impl Route {
         // What the handler must not see depends on the key, and there is none.
         let mut response = origin.run(Changes::default()).await?;
         let story = Story::Bypassed { fwd: Forwarded::from(reason), reason };
+        storable::merge_vary(rules, response.headers_mut());
         status::tell(rules, &cache.name, None, story, response.headers_mut());
         Ok(Served { response: response.map(ServedBody::origin), refresh: None })
+    }
+
+    /// A route inside another's fill does not cache: one answer, stored twice under two policies,
+    /// could not be invalidated by the tags of both. It tells the outer route what it would have
+    /// done: its tags and its life; and that nothing is to be stored where it would not.
+    async fn confide(&self, outer: &Wishes, head: &RequestHead<'_>) {
+        let rules = &self.shared.rules;
+        let tags = self.admit(head).and_then(|()| {
+            let planned = self.derive(head, None, None)?;
+            plan::tags(rules, head, &planned)
+        });
+        let lifetime = match self.lifetime(head).await {
+            Ok(Some(lifetime)) => lifetime.from(self.shared.cache.clock.now()),
+            Ok(None) => rules.lifetime.from(self.shared.cache.clock.now()),
+            Err(_) => None,
+        };
+        match (tags, lifetime) {
+            (Ok(tags), Some(lifetime)) => outer.confide(tags, lifetime),
+            _ => outer.refuse(),
+        }
     }
 
     async fn plan<O: Origin>(&self, origin: &mut O) -> Result<Planned, Reason> {
@@ -255,14 +294,7 @@ impl Route {
                 let head = origin.head();
                 let asked = std::panic::catch_unwind(AssertUnwindSafe(|| function(&head)));
                 let asked = asked.map_err(|_| Reason::KeyFailed)?;
-                match AssertUnwindSafe(asked).catch_unwind().await {
-                    Ok(Ok(text)) => Some(text),
-                    Ok(Err(error)) => {
-                        tracing::warn!(%error, "the key function failed");
-                        return Err(Reason::KeyFailed);
-                    }
-                    Err(_) => return Err(Reason::KeyFailed),
-                }
+                Some(self.bounded("key", asked).await.ok_or(Reason::KeyFailed)?)
             }
             _ => None,
         };
@@ -273,7 +305,7 @@ impl Route {
     async fn seek(&self, planned: &Planned, head: &RequestHead<'_>) -> Resolved {
         let Shared { cache, rules, .. } = &*self.shared;
         let known_before = cache.recall.get(planned.key.primary());
-        let mut seek = Seek::new(planned, known_before.names);
+        let mut seek = Seek::new(planned, Arc::clone(&known_before.names));
         let mut key = seek.first(head);
         loop {
             let found = match cache.store.try_lookup(&key, &known_before.tags) {
@@ -283,9 +315,7 @@ impl Route {
                     match ask(cache, "lookup", asked).await {
                         Ok(found) => found,
                         Err(reason) => {
-                            let miss =
-                                Miss { reason, key, ticket: None, fallback: None, record: None };
-                            return Resolved::Forward(miss);
+                            return Resolved::Forward(Miss::unknown(reason, key));
                         }
                     }
                 }
@@ -293,10 +323,11 @@ impl Route {
             match seek.step(rules, head, found, cache.clock.now()) {
                 Next::Look(next) => key = next,
                 Next::Done(resolved) => {
-                    if let Resolved::Serve(entry, _) = &resolved
-                        && *entry.tags() != known_before.tags
-                    {
-                        cache.recall.set(planned.key.primary(), known(entry));
+                    if let Resolved::Serve(entry, _) = &resolved {
+                        let known_now = known(entry);
+                        if known_now != known_before {
+                            cache.recall.set(planned.key.primary(), known_now);
+                        }
                     }
                     return resolved;
                 }
@@ -311,7 +342,7 @@ impl Route {
         head: &RequestHead<'_>,
         found: Lookup,
     ) -> Option<(Entry, crate::policy::freshness::Freshness)> {
-        let mut seek = Seek::new(planned, std::sync::Arc::default());
+        let mut seek = Seek::new(planned, Arc::default());
         let now = self.shared.cache.clock.now();
         #[cfg(feature = "mutants")]
         if let Lookup::Found(entry, _) = &found
@@ -352,6 +383,8 @@ impl Route {
                 self.complain(reason);
                 (Vec::new(), Err(reason))
             }
+            // The handler may answer in parts; and a part of something large is not fetched whole.
+            Ok(tags) if head.headers().contains_key(header::RANGE) => (tags, Err(Reason::Range)),
             Ok(tags) => match miss.ticket.take() {
                 Some(ticket) => (tags, Ok(ticket)),
                 None if store_failed => (tags, Err(reason)),
@@ -362,21 +395,16 @@ impl Route {
         Fill { planned, reason, ticket, tags, lead: None, miss, background: false }
     }
 
-    async fn refresh(
-        &self,
-        planned: Planned,
-        miss: Miss,
-        head: &RequestHead<'_>,
-    ) -> Option<Refresh> {
+    /// A refresh, unless one is under way.
+    fn refresh(&self, planned: Planned, miss: Miss) -> Option<Refresh> {
         // A HEAD request cannot refresh the GET entry that answered it.
-        if planned.is_head {
+        if planned.is_head && !miss.head_class {
             return None;
         }
-        let Joined::Lead(lead) = self.shared.cache.flights.join(miss.key, 0) else { return None };
-        let mut fill = self.prepare(planned, miss, head).await;
-        fill.lead = Some(lead);
-        fill.background = true;
-        fill.ticket.is_ok().then(|| Refresh { route: self.clone(), fill })
+        match self.shared.cache.flights.join(miss.key, 0) {
+            Joined::Lead(lead) => Some(Refresh { route: self.clone(), planned, miss, lead }),
+            Joined::Follow(_) | Joined::Full => None,
+        }
     }
 
     /// Leads, follows or flies alone.
@@ -386,7 +414,9 @@ impl Route {
             return Flown::Run(None, None);
         };
         // Without a ticket nothing can be stored, hence nothing shared.
-        let alone = fill.ticket.is_err() || tries.flights == MAX_FLIGHTS;
+        let alone = fill.ticket.is_err()
+            || tries.flights == MAX_FLIGHTS
+            || fill.reason == Reason::RequestDirective;
         if alone || cache.cool.contains(&fill.miss.key, cache.clock.monotonic()) {
             return Flown::Run(None, None);
         }
@@ -429,11 +459,16 @@ impl Route {
         S: Spawn<Drain<O::Body>>,
     {
         let Shared { cache, rules, .. } = &*self.shared;
-        let kept = Kept::of(&origin.head());
-        let lifetime = self.lifetime(&origin.head()).await;
+        let kept = Kept::of(&origin.head(), rules.code.store_if.is_some());
+        let lifetime = match &fill.ticket {
+            Ok(_) => self.lifetime(&origin.head()).await,
+            Err(_) => Ok(None),
+        };
         let wishes = Wishes::default();
-        let changes =
-            Changes { fields: plan::hidden_fields(rules, &kept.headers), wishes: wishes.clone() };
+        let changes = Changes {
+            fields: plan::hidden_fields(rules, &kept.headers),
+            wishes: Some(wishes.clone()),
+        };
         if fill.ticket.is_ok() {
             life.hold();
         }
@@ -454,9 +489,10 @@ impl Route {
         match decided {
             Err(reason) => {
                 life.release();
-                give_up(cache, &fill.miss.key, fill.lead.take(), reason);
-                let body = ServedBody::origin;
-                Ok(self.told(response.map(body), &fill, Err(reason)))
+                self.give_up(&mut fill, reason);
+                let mut response = self.told(response.map(ServedBody::origin), &fill, Err(reason));
+                answer_condition(&kept, &mut response);
+                Ok(response)
             }
             Ok((storable, ticket)) => {
                 let recording = Recording {
@@ -471,11 +507,21 @@ impl Route {
                     status: response.status(),
                     tags: std::mem::take(&mut fill.tags),
                     wishes,
-                    chunks: Vec::new(),
-                    length: 0,
+                    body: Recorded::Copied(Vec::new(), cache.recording.open()),
                 };
                 Ok(self.record(recording, response, &fill, spawn, life).await)
             }
+        }
+    }
+
+    /// A response that is not stored says something of its key, unless it is the request's doing.
+    fn give_up(&self, fill: &mut Fill, reason: Reason) {
+        let cache = &self.shared.cache;
+        if reason == Reason::Range {
+            cache.counters.not_stored.one();
+            cache.counters.reason(reason);
+        } else {
+            give_up(cache, &fill.miss.key, fill.lead.take(), reason);
         }
     }
 
@@ -485,19 +531,28 @@ impl Route {
         let Some(function) = &rules.code.ttl else { return Ok(None) };
         let asked = std::panic::catch_unwind(AssertUnwindSafe(|| function(head)));
         let asked = asked.map_err(|_| Reason::TtlFailed)?;
-        match AssertUnwindSafe(asked).catch_unwind().await {
-            Ok(Ok(ttl)) => {
-                Lifetime::resolve(&ttl, rules.time_zone.as_deref()).map(Some).map_err(|error| {
-                    tracing::warn!(%error, "the TTL function failed");
-                    Reason::TtlFailed
-                })
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the TTL function failed");
-                Err(Reason::TtlFailed)
-            }
-            Err(_) => Err(Reason::TtlFailed),
+        let ttl = self.bounded("TTL", asked).await.ok_or(Reason::TtlFailed)?;
+        Lifetime::resolve(&ttl, rules.time_zone.as_deref()).map(Some).map_err(|error| {
+            tracing::warn!(%error, "the TTL function failed");
+            Reason::TtlFailed
+        })
+    }
+
+    /// What a function of the application says within the time that a store has; its failure, its
+    /// panic and its silence are alike.
+    pub(crate) async fn bounded<T>(
+        &self,
+        what: &str,
+        asked: Boxed<Result<T, AnyError>>,
+    ) -> Option<T> {
+        let limit = self.shared.cache.store_timeout;
+        match tokio::time::timeout(limit, AssertUnwindSafe(asked).catch_unwind()).await {
+            Ok(Ok(Ok(answer))) => return Some(answer),
+            Ok(Ok(Err(error))) => tracing::warn!(%error, "the {what} function failed"),
+            Ok(Err(_)) => tracing::warn!("the {what} function panicked"),
+            Err(_) => tracing::warn!("the {what} function took too long"),
         }
+        None
     }
 
     fn decide<B: Body>(
@@ -519,7 +574,8 @@ impl Route {
         };
         let now = cache.clock.now();
         let storable = storable(rules, &kept.head(), &head, &list, lifetime.as_ref(), now)?;
-        if response.body().size().lower > rules.max_body as u64 {
+        let announced = storable::content_length(response.headers()).unwrap_or_default();
+        if response.body().size().lower.max(announced) > rules.max_body as u64 {
             return Err(Reason::TooLarge);
         }
         let ticket = std::mem::replace(&mut fill.ticket, Err(Reason::Absent))?;
@@ -566,6 +622,9 @@ impl Route {
                 self.record_whole(recording, chunks, response, fill, life).await
             }
             Gathered::Streaming(frames) => {
+                if let Some(lead) = &recording.lead {
+                    lead.streams();
+                }
                 let told = self.told(response, fill, Ok(remaining(&recording.storable)));
                 let life = life.clone();
                 told.map(|body| ServedBody::tee(recording, frames, body, life, spawn))
@@ -608,13 +667,8 @@ impl Route {
         let request = recording.kept.clone();
         let ttl = remaining(&recording.storable);
         let body = joined(chunks);
-        let stored = match recording.push(&body) {
-            Ok(()) => store(recording).await,
-            Err(reason) => {
-                recording.abandon(reason);
-                Err(reason)
-            }
-        };
+        recording.body = Recorded::Whole(body.clone());
+        let stored = store(recording).await;
         life.release();
         let etag =
             stored.as_ref().ok().and_then(|entry| entry.response()?.headers.get(header::ETAG));

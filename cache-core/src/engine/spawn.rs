@@ -5,8 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Sleep;
 
 /// Hands a future to the framework's runtime. An adapter's part.
 pub trait Spawn<T>: Clone {
@@ -21,12 +23,33 @@ pub trait Spawn<T>: Clone {
 #[derive(Clone, Debug)]
 pub struct Lifeline {
     wanted: Arc<AtomicBool>,
-    slots: Arc<Semaphore>,
+    bounds: Option<Bounds>,
+}
+
+/// How many fills may go on without their clients, and for how long.
+#[derive(Clone, Debug)]
+struct Bounds {
+    places: Arc<Semaphore>,
+    limit: Duration,
+}
+
+/// Leave to go on without a client.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: Option<OwnedSemaphorePermit>,
+    limit: Option<Duration>,
 }
 
 impl Lifeline {
-    pub(crate) fn new(slots: &Arc<Semaphore>) -> Self {
-        Self { wanted: Arc::default(), slots: Arc::clone(slots) }
+    /// For a fill: it may go on for `limit`, if one of the places is free.
+    pub(crate) fn bounded(places: &Arc<Semaphore>, limit: Duration) -> Self {
+        let bounds = Bounds { places: Arc::clone(places), limit };
+        Self { wanted: Arc::default(), bounds: Some(bounds) }
+    }
+
+    /// For a write: its invalidation is owed whatever else is going on.
+    pub(crate) fn unbounded() -> Self {
+        Self { wanted: Arc::default(), bounds: None }
     }
 
     pub(crate) fn hold(&self) {
@@ -37,16 +60,19 @@ impl Lifeline {
         self.wanted.store(false, Ordering::Relaxed);
     }
 
-    /// A place among the detached tasks, if the work is wanted and a place is free.
-    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+    /// Leave to go on, if the work is wanted and there is room for it.
+    pub(crate) fn place(&self) -> Option<Place> {
         if !self.wanted.load(Ordering::Relaxed) {
             return None;
         }
-        let place = Arc::clone(&self.slots).try_acquire_owned().ok();
-        if place.is_none() {
+        let Some(Bounds { places, limit }) = &self.bounds else {
+            return Some(Place { _permit: None, limit: None });
+        };
+        let permit = Arc::clone(places).try_acquire_owned().ok();
+        if permit.is_none() {
             tracing::warn!("too many detached fills; one is given up with its client");
         }
-        place
+        permit.map(|permit| Place { _permit: Some(permit), limit: Some(*limit) })
     }
 }
 
@@ -109,22 +135,32 @@ where
         if let Some(task) = self.task.take()
             && let Some(place) = self.life.place()
         {
-            (self.detach)(Detached { task, _place: place });
+            (self.detach)(Detached { task, place, clock: None });
         }
     }
 }
 
-/// The rest of a future whose client went away. Its output is dropped.
+/// The rest of a future whose client went away. Its output is dropped. A fill that takes too long
+/// is dropped itself.
 #[derive(Debug)]
 pub struct Detached<F> {
     task: F,
-    _place: OwnedSemaphorePermit,
+    place: Place,
+    /// Started at the first poll, inside the runtime.
+    clock: Option<Pin<Box<Sleep>>>,
 }
 
 impl<F: Future + Unpin> Future for Detached<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.task).poll(cx).map(drop)
+        let this = &mut *self;
+        if let Some(limit) = this.place.limit {
+            let clock = this.clock.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+            if clock.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        Pin::new(&mut this.task).poll(cx).map(drop)
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 
 use crate::key::Key;
 use crate::policy::Rules;
@@ -101,17 +101,25 @@ pub(crate) fn append(name: &str, key: Option<&Key>, story: Story, headers: &mut 
     }
 }
 
+/// Only what is or will be in the store may be called reusable, and nothing that sets a cookie;
+/// `no-store` may be said of anything.
 fn downstream(rules: &Rules, story: Story, headers: &mut HeaderMap) {
-    let value = match (&rules.downstream, story) {
-        (DownstreamValue::Leave, _) => return,
-        (_, _) if headers.contains_key(CACHE_CONTROL) => return,
-        (DownstreamValue::Fixed(value), _) => value.clone(),
-        (
-            DownstreamValue::MaxAgeRemaining,
-            Story::Hit { ttl, .. } | Story::Collapsed { ttl } | Story::Stored { ttl, .. },
-        ) => HeaderValue::from_str(&format!("max-age={}", ttl.0.max(0)))
-            .unwrap_or_else(|_| HeaderValue::from_static("max-age=0")),
-        (DownstreamValue::MaxAgeRemaining, _) => return,
+    if headers.contains_key(CACHE_CONTROL) {
+        return;
+    }
+    let ttl = match story {
+        Story::Hit { ttl, .. } | Story::Collapsed { ttl } | Story::Stored { ttl, .. } => Some(ttl),
+        Story::NotStored { .. } | Story::Bypassed { .. } | Story::OnlyIfCached => None,
+    };
+    let ttl = ttl.filter(|_| !headers.contains_key(SET_COOKIE));
+    let value = match (&rules.downstream, ttl) {
+        (DownstreamValue::NoStore, _) => HeaderValue::from_static("no-store"),
+        (DownstreamValue::Fixed(value), Some(_)) => value.clone(),
+        (DownstreamValue::MaxAgeRemaining, Some(ttl)) => {
+            HeaderValue::from_str(&format!("max-age={}", ttl.0.max(0)))
+                .unwrap_or_else(|_| HeaderValue::from_static("max-age=0"))
+        }
+        _ => return,
     };
     headers.insert(CACHE_CONTROL, value);
 }

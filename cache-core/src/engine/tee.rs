@@ -11,13 +11,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::fill::{Putting, Recording};
-use super::spawn::{Lifeline, Spawn};
+use super::spawn::{Lifeline, Place, Spawn};
 use crate::body::{Body, Frame, Size};
 use crate::reason::Reason;
+use bytes::Bytes;
 
 /// The frames that were read before the body turned out to be not complete yet.
 pub(crate) type Frames<E> = VecDeque<Result<Frame, E>>;
@@ -71,10 +69,7 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
             Kind::Absent => Poll::Ready(None),
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::Data(bytes)))),
             Kind::Origin(body) => Pin::new(body).poll_frame(cx),
-            Kind::Tee(tee) => match &mut tee.machine {
-                Some(machine) => machine.poll_frame(cx),
-                None => Poll::Ready(None),
-            },
+            Kind::Tee(tee) => tee.poll_frame(cx),
         }
     }
 
@@ -99,11 +94,6 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
             Kind::Tee(tee) => tee.machine.as_ref().map_or(Size::exact(0), |machine| machine.size()),
         }
     }
-
-    /// Reads to the end, for nobody.
-    pub(crate) async fn discard(mut self) {
-        while let Some(Ok(_)) = std::future::poll_fn(|cx| self.poll_frame(cx)).await {}
-    }
 }
 
 impl<B: Body, S: Spawn<Drain<B>>> fmt::Debug for ServedBody<B, S> {
@@ -119,9 +109,19 @@ impl<B: Body, S: Spawn<Drain<B>>> fmt::Debug for ServedBody<B, S> {
 }
 
 struct Tee<B: Body, S: Spawn<Drain<B>>> {
+    /// Away while it is polled: a body that panics is dropped by the unwinding, not drained.
     machine: Option<Box<Machine<B>>>,
     life: Lifeline,
     spawn: S,
+}
+
+impl<B: Body, S: Spawn<Drain<B>>> Tee<B, S> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, B::Error>>> {
+        let Some(mut machine) = self.machine.take() else { return Poll::Ready(None) };
+        let polled = machine.poll_frame(cx);
+        self.machine = Some(machine);
+        polled
+    }
 }
 
 impl<B: Body, S: Spawn<Drain<B>>> Drop for Tee<B, S> {
@@ -256,11 +256,14 @@ fn waiting<E>(ready: &Frames<E>) -> u64 {
     data.sum()
 }
 
+/// How many frames a drain reads before it lets others run.
+const FRAMES_AT_ONCE: usize = 64;
+
 /// Reads the rest of a body whose client has left, and puts it.
 pub struct Drain<B: Body> {
     machine: Box<Machine<B>>,
     limit: Option<Pin<Box<tokio::time::Sleep>>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl<B: Body> Future for Drain<B> {
@@ -278,13 +281,18 @@ impl<B: Body> Future for Drain<B> {
                 return Poll::Ready(());
             }
         }
-        while this.machine.is_wanted() {
+        for _ in 0..FRAMES_AT_ONCE {
+            if !this.machine.is_wanted() {
+                return Poll::Ready(());
+            }
             match ready!(this.machine.poll_frame(cx)) {
                 Some(Ok(_)) => {}
-                Some(Err(_)) | None => break,
+                Some(Err(_)) | None => return Poll::Ready(()),
             }
         }
-        Poll::Ready(())
+        // A body that is always ready must not keep the thread.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

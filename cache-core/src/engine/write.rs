@@ -15,7 +15,7 @@ use crate::policy::setting::{CacheStatusRule, OnInvalidationError};
 use crate::policy::{Policy, PolicyError, Rules};
 use crate::reason::{Forwarded, Reason};
 use crate::store::Selection;
-use crate::tag::template::{Template, UnknownPlaceholder};
+use crate::tag::template::{Template, UnknownName, UnknownPlaceholder};
 use crate::tag::{Tag, TagError, Tags};
 
 /// When a write route invalidates.
@@ -144,7 +144,7 @@ impl WriteRoute {
     /// Something to keep a request's work alive by.
     #[must_use]
     pub fn lifeline(&self) -> Lifeline {
-        Lifeline::new(&self.0.cache.inner.detached)
+        Lifeline::unbounded()
     }
 
     /// Runs the handler and invalidates. Safe methods only pass through.
@@ -166,18 +166,18 @@ impl WriteRoute {
         }
         let selection = self.selection(&origin.head());
         life.hold();
-        let before = matches!(self.0.when, When::Before | When::Both);
-        if before && let Err(refusal) = self.act(&selection).await {
-            return Ok(WriteAnswer::Refused(refusal));
+        let mut reason = Reason::Method;
+        if matches!(self.0.when, When::Before | When::Both) {
+            match self.act(&selection).await {
+                Ok(told) => reason = told,
+                Err(refusal) => return Ok(WriteAnswer::Refused(refusal)),
+            }
         }
         let mut response = origin.run(Changes::default()).await?;
         let success = response.status().is_success() || response.status().is_redirection();
-        let after = matches!(self.0.when, When::AfterSuccess | When::Both) && success;
-        let mut reason = Reason::Method;
-        if after {
+        if success && matches!(self.0.when, When::AfterSuccess | When::Both) {
             match self.act(&selection).await {
-                Ok(Outcome::Done) => {}
-                Ok(Outcome::Failed) => reason = Reason::InvalidationFailed,
+                Ok(told) => reason = told,
                 Err(refusal) => return Ok(WriteAnswer::Refused(refusal)),
             }
         }
@@ -189,17 +189,14 @@ impl WriteRoute {
         let shared = &*self.0;
         let mut tags: Vec<Tag> = Vec::new();
         for template in &shared.tags {
-            let text = template
-                .expand_tag(|name| head.placeholder(name), UnknownPlaceholder::Reject)
-                .map_err(|error| WriteError::Placeholder(error.to_string()))?;
+            let text =
+                template.expand_tag(|name| head.placeholder(name), UnknownPlaceholder::Reject)?;
             tags.push(Tag::new(&text)?);
         }
         let application = shared.cache.inner.namespace.as_deref();
         let scopes = scopes(application, shared.namespace.as_deref());
         for template in &shared.keys {
-            let key = template
-                .expand(|name| head.placeholder(name))
-                .map_err(|error| WriteError::Placeholder(error.to_string()))?;
+            let key = template.expand(|name| head.placeholder(name))?;
             tags.extend_from_slice(&key_tags(&scopes, [key.text]));
         }
         if shared.keys.is_empty() && shared.namespace.is_some() {
@@ -208,25 +205,23 @@ impl WriteRoute {
         Ok(Selection::Tags(Tags::new(tags)))
     }
 
-    /// `Err` is the answer in place of the handler's, where the application wants that.
-    async fn act(
-        &self,
-        selection: &Result<Selection, WriteError>,
-    ) -> Result<Outcome, Response<()>> {
+    /// What to say of it; `Err` is the answer in place of the handler's, where the application wants
+    /// the client to know.
+    async fn act(&self, selection: &Result<Selection, WriteError>) -> Result<Reason, Response<()>> {
         let done = match selection {
-            Ok(selection) => {
-                self.0.cache.invalidate(selection.clone()).await.map_err(WriteError::from)
-            }
+            Ok(selection) => self.0.cache.invalidate(selection.clone()).await.is_ok(),
             Err(error) => {
                 tracing::error!(%error, "a write route cannot invalidate");
-                self.0.cache.inner.counters.invalidation_errors.one();
-                Err(WriteError::Placeholder(String::new()))
+                let counters = &self.0.cache.inner.counters;
+                counters.invalidation_errors.one();
+                counters.reason(Reason::InvalidationFailed);
+                false
             }
         };
         match (done, self.0.on_error) {
-            (Ok(_), _) => Ok(Outcome::Done),
-            (Err(_), OnInvalidationError::Pass) => Ok(Outcome::Failed),
-            (Err(_), OnInvalidationError::Unavailable) => {
+            (true, _) => Ok(Reason::Method),
+            (false, OnInvalidationError::Pass) => Ok(Reason::InvalidationFailed),
+            (false, OnInvalidationError::Unavailable) => {
                 let mut response = Response::new(());
                 *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
                 self.tell(&mut response, Reason::InvalidationFailed);
@@ -253,20 +248,12 @@ pub enum WriteAnswer<B> {
     Refused(Response<()>),
 }
 
-#[derive(Debug)]
-enum Outcome {
-    Done,
-    Failed,
-}
-
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
-    #[error("{0}")]
-    Placeholder(String),
+    #[error(transparent)]
+    Placeholder(#[from] UnknownName),
     #[error(transparent)]
     Tag(#[from] TagError),
-    #[error(transparent)]
-    Invalidate(#[from] InvalidateError),
 }
 
 fn is_safe(method: &Method) -> bool {

@@ -46,10 +46,12 @@ impl CacheControl {
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
         let mut all = Self::default();
-        for member in members(headers, &CACHE_CONTROL) {
-            let mut parts = member.splitn(2, |byte| *byte == b'=');
-            let name = parts.next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
-            all.apply(&name, parts.next().map(<[u8]>::trim_ascii));
+        for line in headers.get_all(CACHE_CONTROL) {
+            let mut rest = line.as_bytes();
+            while let Some((name, value, after)) = directive(rest) {
+                all.apply(&name.to_ascii_lowercase(), value);
+                rest = after;
+            }
         }
         all
     }
@@ -84,6 +86,59 @@ impl CacheControl {
             _ => {}
         }
     }
+}
+
+/// The next directive of a line, and what follows. Whatever is no token separates: a list that is
+/// held together by the wrong sign still says `private`.
+fn directive(line: &[u8]) -> Option<(&[u8], Option<&[u8]>, &[u8])> {
+    let start = line.iter().position(|byte| is_token(*byte))?;
+    let line = line.get(start..)?;
+    let (name, after) = line.split_at(token_length(line));
+    let Some(value) = after.trim_ascii_start().strip_prefix(b"=") else {
+        return Some((name, None, after));
+    };
+    let value = value.trim_ascii_start();
+    let length = quoted_length(value).unwrap_or_else(|| token_length(value));
+    let (value, after) = value.split_at_checked(length)?;
+    Some((name, Some(value), after))
+}
+
+fn token_length(text: &[u8]) -> usize {
+    text.iter().position(|byte| !is_token(*byte)).unwrap_or(text.len())
+}
+
+/// The length of a quoted string, quotes included; `None` if there is none, or no end to it.
+fn quoted_length(text: &[u8]) -> Option<usize> {
+    let mut inside = text.strip_prefix(b"\"")?.iter().enumerate();
+    while let Some((at, byte)) = inside.next() {
+        match byte {
+            b'\\' => drop(inside.next()),
+            b'"' => return Some(at + 2),
+            _ => {}
+        }
+    }
+    None
+}
+
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 fn first(slot: &mut Option<Duration>, value: Duration) {
@@ -132,6 +187,20 @@ mod tests {
     #[test]
     fn a_directive_inside_quotes_is_text() {
         assert!(!of(&[r#"ext="no-store, private""#]).no_store);
+    }
+
+    #[test]
+    fn typing_errors_do_not_make_a_response_public() {
+        for text in [
+            "private; max-age=0",
+            "no-cache private",
+            "x=\"open, private",
+            "=, private",
+            "private\tmax-age=5",
+        ] {
+            assert!(of(&[text]).private, "{text}");
+        }
+        assert_eq!(of(&["private; max-age=7"]).max_age, Some(Duration::from_secs(7)));
     }
 
     #[test]

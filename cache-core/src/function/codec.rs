@@ -11,8 +11,8 @@ const MAX_VALUE: usize = 64 << 20;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Codec {
-    /// bincode 2: compact. A changed type reads old bytes as a miss, at best; give its key another
-    /// name when a type changes.
+    /// bincode 2: compact. It may read the bytes of a changed type without noticing: raise
+    /// [`Function::with_version`](super::Function::with_version) when a type changes.
     #[default]
     Binary,
     /// JSON: larger, readable in the store, tolerant of added fields.

@@ -13,7 +13,7 @@
 //! # }
 //! ```
 //!
-//! Arguments are anything that serde can write; they are in the key as JSON. A template's
+//! Arguments are anything that serde can write; they are in the key. A template's
 //! placeholders are their fields: `{name}` of a struct, `{0}` of a tuple. `None` and empty values
 //! are values; an `Err` is never stored. What cannot be decoded is a miss.
 //!
@@ -50,6 +50,7 @@ pub struct Function {
     name: String,
     rules: Rules,
     codec: Codec,
+    version: u32,
 }
 
 impl Cache {
@@ -71,7 +72,7 @@ impl Cache {
         if matches!(rules.key, KeySource::Function(_)) || rules.code.ttl.is_some() {
             return Err(PolicyError::new("key", name, "needs a request; use templates here"));
         }
-        Ok(Function { cache: self.clone(), name, rules, codec: Codec::default() })
+        Ok(Function { cache: self.clone(), name, rules, codec: Codec::default(), version: 0 })
     }
 }
 
@@ -80,6 +81,14 @@ impl Function {
     #[must_use]
     pub const fn with_codec(mut self, codec: Codec) -> Self {
         self.codec = codec;
+        self
+    }
+
+    /// The same with another version of the result's type: raise it when the type changes its
+    /// fields, so that stored bytes of the old one are not read as the new one.
+    #[must_use]
+    pub const fn with_version(mut self, version: u32) -> Self {
+        self.version = version;
         self
     }
 
@@ -103,7 +112,7 @@ impl Function {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let plan = match self.plan(arguments) {
+        let plan = match self.plan::<T, A>(arguments) {
             Ok(plan) => plan,
             Err(reason) => {
                 self.cache.inner.counters.bypasses.one();
@@ -152,14 +161,19 @@ impl Function {
         !self.rules.stale_if_error.is_zero()
     }
 
-    fn plan<A: Serialize + ?Sized>(&self, arguments: &A) -> Result<Plan, Reason> {
+    fn plan<T, A: Serialize + ?Sized>(&self, arguments: &A) -> Result<Plan, Reason> {
         let enabled = self.cache.inner.enabled.load(std::sync::atomic::Ordering::Relaxed);
         if !enabled {
             return Err(Reason::SwitchedOff);
         }
+        let exact = bincode::serde::encode_to_vec(arguments, bincode::config::standard())
+            .map_err(|_| Reason::KeyFailed)?;
         let arguments = serde_json::to_value(arguments).map_err(|_| Reason::KeyFailed)?;
         let placeholder = |name: &str| scalar(&arguments, name);
         let mut canonical = Canonical::new();
+        // A value's bytes do not say their type; another type, or version, is another key.
+        canonical.part(Part::Types, std::any::type_name::<T>().as_bytes());
+        canonical.part(Part::Types, &self.version.to_be_bytes());
         if let Some(namespace) = &self.rules.namespace {
             canonical.part(Part::Namespace, namespace.as_bytes());
         }
@@ -171,11 +185,10 @@ impl Function {
                 key.text
             }
             KeySource::Target | KeySource::Function(_) => {
-                // Object keys are sorted, so equal arguments are equal text.
-                let text = arguments.to_string();
-                canonical.part(Part::Arguments, text.as_bytes());
+                // bincode tells apart what JSON does not (infinities, for one).
+                canonical.part(Part::Arguments, &exact);
                 canonical.part(Part::Custom, self.name.as_bytes());
-                format!("{}{text}", self.name)
+                format!("{}{arguments}", self.name)
             }
         };
         let mut tags = self.rules.namespace_tags.clone();

@@ -47,6 +47,10 @@ pub enum Part {
     DeclaredQuery = 14,
     /// Arguments of a cached function.
     Arguments = 15,
+    /// The target as a middleware has rewritten it.
+    Rewritten = 16,
+    /// The types of a cached function.
+    Types = 17,
 }
 
 /// Writes parts into one buffer.

@@ -24,7 +24,7 @@ use http::{Method, StatusCode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::code::ResponseHead;
-pub(crate) use self::code::{Code, KeyFunction};
+pub(crate) use self::code::{AnyError, Boxed, Code, KeyFunction};
 pub use self::error::PolicyError;
 pub(crate) use self::life::Lifetime;
 pub(crate) use self::rules::Rules;
@@ -233,10 +233,11 @@ impl Policy {
         self.set(|spec| spec.tags.get_or_insert_with(Vec::new).extend(templates))
     }
 
-    /// The path parameters that templates may name. Adapters fill this in where they know the
-    /// path; then an unknown placeholder is an error at build.
+    /// Adds names that templates may use: path parameters (adapters fill these in where they know
+    /// the path) and guards. Once any is given, an unknown placeholder is an error at build.
     pub fn params<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
-        self.params = Some(names.into_iter().map(Into::into).collect());
+        let known = self.params.iter().flat_map(|known| known.iter().cloned());
+        self.params = Some(known.chain(names.into_iter().map(Into::into)).collect());
         self
     }
 

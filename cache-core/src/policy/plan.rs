@@ -39,6 +39,9 @@ pub(crate) fn admit(rules: &Rules, head: &RequestHead<'_>) -> Result<(), Reason>
     if headers.contains_key(header::COOKIE) && rules.cookies == Cookies::Bypass {
         return Err(Reason::Cookie);
     }
+    if head.has_body() && !body_in_key(head.method()) {
+        return Err(Reason::RequestBody);
+    }
     if headers.contains_key(header::UPGRADE) {
         return Err(Reason::Upgrade);
     }
@@ -84,19 +87,28 @@ pub(crate) fn derive(
             canonical.custom(&expanded);
             Some(expanded.text)
         }
-        (KeySource::Function(_), Some(text)) => {
+        (KeySource::Function(_), Some(text)) if !text.is_empty() => {
             canonical.part(Part::Custom, text.as_bytes());
             Some(text)
         }
-        (KeySource::Function(_), None) => return Err(Reason::KeyFailed),
+        // An empty key would be everybody's.
+        (KeySource::Function(_), _) => return Err(Reason::KeyFailed),
         (KeySource::Target, _) => {
             target_parts(&mut canonical, rules, head)?;
             None
         }
     };
+    if let Some(rewritten) = head.rewritten() {
+        let target = rewritten.path_and_query().map_or("", |target| target.as_str());
+        canonical.part(Part::Rewritten, target.as_bytes());
+    }
     request_parts(&mut canonical, rules, head);
     if let Some(body) = body {
         canonical.part(Part::Body, body.as_bytes());
+        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+            let lines = head.headers().get_all(&name).iter().map(HeaderValue::as_bytes);
+            canonical.named(Part::Field, name.as_str().as_bytes(), lines);
+        }
     }
     Ok(Planned { key: Key::new(canonical.digest()), is_head, custom })
 }
@@ -169,9 +181,13 @@ pub(crate) fn tags(
     tags.extend_from_slice(&rules.namespace_tags);
     tags.push(Tag::key(rules.namespace.as_deref(), &key_name(rules, head, planned)));
     for template in &rules.tags {
+        let value = |name: &str| head.placeholder(name);
         let text = template
-            .expand_tag(|name| head.placeholder(name), rules.unknown_placeholder)
+            .expand_tag(value, rules.unknown_placeholder)
             .map_err(|_| Reason::UnknownPlaceholder)?;
+        // Who invalidates by the whole value must reach the entry as well, if it can be a tag.
+        let whole = template.expand(value).ok().filter(|whole| whole.text != text);
+        tags.extend(whole.and_then(|whole| Tag::new(&whole.text).ok()));
         tags.push(Tag::new(&text).map_err(|_| Reason::Tags)?);
     }
     Ok(tags)
@@ -207,13 +223,23 @@ pub(crate) fn all_tags(mut tags: Vec<Tag>, added: &[Tag]) -> Result<Tags, Reason
 
 /// What the handler must not see, because the answer would depend on something outside the key:
 /// fields to remove, or to replace all lines of.
+///
+/// The client's own validators are hidden too: the handler's whole answer is wanted, and the
+/// client's conditions are judged on it.
 pub(crate) fn hidden_fields(
     rules: &Rules,
     request: &HeaderMap,
 ) -> Vec<(HeaderName, Option<HeaderValue>)> {
+    let mut hidden = Vec::new();
     match &rules.cookies {
-        Cookies::Ignore => vec![(header::COOKIE, None)],
-        Cookies::Key(names) => vec![(header::COOKIE, cookie::only(request, names))],
-        Cookies::Bypass => Vec::new(),
+        Cookies::Ignore => hidden.push((header::COOKIE, None)),
+        Cookies::Key(names) => hidden.push((header::COOKIE, cookie::only(request, names))),
+        Cookies::Bypass => {}
     }
+    for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
+        if request.contains_key(&name) {
+            hidden.push((name, None));
+        }
+    }
+    hidden
 }

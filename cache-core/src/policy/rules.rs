@@ -78,6 +78,7 @@ impl std::fmt::Debug for KeySource {
 pub(crate) enum DownstreamValue {
     Leave,
     MaxAgeRemaining,
+    NoStore,
     Fixed(HeaderValue),
 }
 
@@ -346,7 +347,7 @@ fn downstream(spec: &Spec) -> Result<DownstreamValue, PolicyError> {
     Ok(match spec.downstream.clone().unwrap_or_default() {
         Downstream::Leave => DownstreamValue::Leave,
         Downstream::MaxAgeRemaining => DownstreamValue::MaxAgeRemaining,
-        Downstream::NoStore => DownstreamValue::Fixed(HeaderValue::from_static("no-store")),
+        Downstream::NoStore => DownstreamValue::NoStore,
         Downstream::Fixed(text) => DownstreamValue::Fixed(value("downstream", &text)?),
     })
 }

@@ -168,12 +168,15 @@ pub(crate) fn merge_vary(rules: &Rules, headers: &mut HeaderMap) {
 
 /// Whether a complete body of this length contradicts what the head said of it.
 pub(crate) fn contradicts_length(method: &Method, headers: &HeaderMap, body: usize) -> bool {
-    if method == Method::HEAD {
-        return false;
-    }
-    headers.get_all(header::CONTENT_LENGTH).iter().any(|value| {
-        let said =
-            std::str::from_utf8(value.as_bytes()).ok().and_then(|text| text.trim().parse().ok());
-        said != Some(body)
-    })
+    method != Method::HEAD
+        && headers.contains_key(header::CONTENT_LENGTH)
+        && content_length(headers) != Some(body as u64)
+}
+
+/// The announced length, if all lines agree on one.
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    let read = |value: &HeaderValue| value.to_str().ok()?.trim().parse().ok();
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter().map(read);
+    let first = lines.next()??;
+    lines.all(|line| line == Some(first)).then_some(first)
 }

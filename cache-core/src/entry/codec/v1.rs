@@ -88,7 +88,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Content, DecodeError> {
     }
     match head {
         Head::Response { status, fields, life, presented } => Ok(Content::Response(StoredHead {
-            status: StatusCode::from_u16(status).map_err(|_| DecodeError::Malformed("status"))?,
+            status: read_status(status)?,
             headers: read_fields(fields)?,
             life: read_life(&life),
             presented: read_presented(presented)?,
@@ -104,6 +104,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Content, DecodeError> {
         Head::Value { codec, life } => {
             Ok(Content::Value(ValueHead { codec, life: read_life(&life) }))
         }
+    }
+}
+
+fn read_status(status: u16) -> Result<StatusCode, DecodeError> {
+    match StatusCode::from_u16(status) {
+        Ok(StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED) => {
+            Err(DecodeError::Malformed("status"))
+        }
+        Ok(status) if !status.is_informational() => Ok(status),
+        _ => Err(DecodeError::Malformed("status")),
     }
 }
 

@@ -1,0 +1,195 @@
+//! What the framework has of a request while the engine works on the rest.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
+use cache_core::{Extracted, RequestHead, Wishes};
+
+use crate::convert;
+
+/// A request's head in the engine's terms.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    parts: http::request::Parts,
+    params: Vec<(String, String)>,
+    extracted: Vec<Extracted>,
+    has_body: bool,
+    outer: Option<Wishes>,
+}
+
+impl Seen {
+    /// `None` if the engine has no words for it.
+    pub(crate) fn of(request: &ServiceRequest, extracted: Vec<Extracted>) -> Option<Self> {
+        let parts = convert::request(request.request())?;
+        let (has_body, outer) = (announces_body(request), outer(request));
+        Some(Self { parts, params: Vec::new(), extracted, has_body, outer })
+    }
+
+    /// A write's. The path parameters, all that an invalidation needs, are there in any case.
+    pub(crate) fn of_write(request: &ServiceRequest, extracted: Vec<Extracted>) -> Self {
+        let parts = convert::request(request.request())
+            .unwrap_or_else(|| convert::method_only(request.request()));
+        let (has_body, outer) = (announces_body(request), None);
+        Self { parts, params: Vec::new(), extracted, has_body, outer }.with_params(request)
+    }
+
+    /// Reads the path parameters, fully decoded, if a router has matched any.
+    pub(crate) fn with_params(mut self, request: &ServiceRequest) -> Self {
+        let matched = request.match_info().iter();
+        self.params = matched.map(|(name, value)| (name.to_owned(), decoded(value))).collect();
+        self
+    }
+
+    pub(crate) fn head(&self) -> RequestHead<'_> {
+        RequestHead::new(&self.parts.method, &self.parts.uri, &self.parts.headers)
+            .with_params(&self.params)
+            .with_extracted(&self.extracted)
+            .with_body(self.has_body)
+            .with_outer(self.outer.as_ref())
+    }
+}
+
+/// Whether the request says that it has content. What it does not say, a fill does not see.
+fn announces_body(request: &ServiceRequest) -> bool {
+    let headers = request.headers();
+    let length = headers.get(CONTENT_LENGTH).map(|length| length.as_bytes() != b"0");
+    length.unwrap_or_else(|| headers.contains_key(TRANSFER_ENCODING))
+}
+
+/// The wishes of an outer route's fill, if the request is inside one.
+fn outer(request: &ServiceRequest) -> Option<Wishes> {
+    request.extensions().get().cloned()
+}
+
+/// Marks a response of the engine as the handler's own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Own;
+
+/// What the handler answered, but for head and body.
+pub(crate) struct Shell {
+    pub(crate) response: HttpResponse<()>,
+    /// It came out as an error.
+    pub(crate) error: Option<Error>,
+    /// It has no body, and states no length.
+    pub(crate) silent: bool,
+}
+
+/// The framework's part of a request, and of its answer.
+pub(crate) struct Desk {
+    seen: Seen,
+    request: Cell<Option<HttpRequest>>,
+    payload: RefCell<Payload>,
+    shell: Cell<Option<Shell>>,
+}
+
+impl Desk {
+    pub(crate) fn new(request: ServiceRequest, seen: Seen) -> Rc<Self> {
+        let (request, payload) = request.into_parts();
+        Rc::new(Self {
+            seen,
+            request: Cell::new(Some(request)),
+            payload: RefCell::new(payload),
+            shell: Cell::new(None),
+        })
+    }
+
+    pub(crate) const fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    pub(crate) fn take_request(&self) -> Option<ServiceRequest> {
+        Some(ServiceRequest::from_parts(self.request.take()?, self.take_payload()))
+    }
+
+    pub(crate) fn put_request(&self, request: HttpRequest) {
+        self.request.set(Some(request));
+    }
+
+    pub(crate) fn take_payload(&self) -> Payload {
+        self.payload.replace(Payload::None)
+    }
+
+    pub(crate) fn put_payload(&self, payload: Payload) {
+        self.payload.replace(payload);
+    }
+
+    pub(crate) fn put_shell(&self, shell: Shell) {
+        self.shell.set(Some(shell));
+    }
+
+    /// Makes actix's answer of the engine's. `body` learns whether the handler's own empty body
+    /// states no length.
+    pub(crate) fn answer(
+        &self,
+        parts: http::response::Parts,
+        body: impl FnOnce(bool) -> BoxBody,
+    ) -> Result<ServiceResponse, Error> {
+        let own = parts.extensions.get::<Own>().is_some();
+        let shell = self.shell.take().filter(|_| own);
+        let body = body(shell.as_ref().is_some_and(|shell| shell.silent));
+        let (mut response, error) = match shell {
+            Some(shell) => (shell.response, shell.error),
+            None => (convert::blank(), None),
+        };
+        if let Some(mut error) = error {
+            // An error stays one, for the middleware outside; its response is the engine's.
+            let body = Cell::new(Some(body));
+            error.add_response_mapper(move |mut response| {
+                convert::apply(&parts, &mut response);
+                match body.take() {
+                    Some(body) => response.set_body(body),
+                    None => response,
+                }
+            });
+            return Err(error);
+        }
+        convert::apply(&parts, &mut response);
+        // A handler that panicked or failed took the request with it.
+        let request =
+            self.request.take().unwrap_or_else(|| convert::request_like(&self.seen.parts));
+        Ok(ServiceResponse::new(request, response.set_body(body)))
+    }
+}
+
+/// A parameter as `web::Path` gives it. The router has left `%25`, `%2B` and `%2F` as they are.
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut pieces = value.split('%');
+    bytes.extend_from_slice(pieces.next().unwrap_or_default().as_bytes());
+    for piece in pieces {
+        let escape = piece.get(..2).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(piece.get(2..).unwrap_or_default().as_bytes());
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend_from_slice(piece.as_bytes());
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded_once() {
+        for (raw, value) in [
+            ("a%2Fb", "a/b"),
+            ("%2541", "%41"),
+            ("100%", "100%"),
+            ("%zz%2", "%zz%2"),
+            ("é%2b", "é+"),
+        ] {
+            assert_eq!(decoded(raw), value);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+
+mod body;
+mod cache;
+mod convert;
+mod desk;
+mod extract;
+mod future;
+mod guard;
+mod layer;
+mod origin;
+mod payload;
+mod service;
+mod spawn;
+mod write;
+
+pub use cache_core::engine::CacheBuilder;
+pub use cache_core::explain::{Decision, Explanation};
+pub use cache_core::{
+    Extracted, Fields, InvalidateError, Invalidation, NamespaceHandle, Policy, PolicyError,
+    RequestHead, ResponseHead, Stats, Store, When, policy,
+};
+
+pub use self::cache::{Cache, CachedResource};
+pub use self::extract::{Guarded, MissingCache, ResponseCache};
+pub use self::future::ResponseFuture;
+pub use self::layer::CacheLayer;
+pub use self::service::CacheService;
+pub use self::write::{InvalidateLayer, InvalidateService};

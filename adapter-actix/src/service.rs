@@ -1,0 +1,154 @@
+//! The service.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+use actix_web::{Error, HttpMessage as _, HttpResponse};
+use bytes::Bytes;
+use cache_core::engine::{Lifeline, Pending, Route, ServedBody, Step};
+use cache_core::explain::Explain;
+use http::Response;
+
+use crate::body::Outgoing;
+use crate::cache::Cache;
+use crate::convert;
+use crate::desk::{Desk, Seen};
+use crate::future::ResponseFuture;
+use crate::guard::Guards;
+use crate::origin::ActixOrigin;
+use crate::spawn::{Afterwards, ArbiterSpawn};
+
+/// A service whose answers are cached. Made by [`CacheLayer`](crate::CacheLayer).
+#[derive(Debug)]
+pub struct CacheService<S> {
+    inner: Rc<S>,
+    route: Route,
+    guards: Guards,
+}
+
+impl<S> CacheService<S> {
+    pub(crate) fn new(inner: S, route: Route, guards: Guards) -> Self {
+        Self { inner: Rc::new(inner), route, guards }
+    }
+}
+
+impl<S, B> Service<ServiceRequest> for CacheService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse;
+    type Error = Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&self, ctx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(ctx)
+    }
+
+    fn call(&self, req: ServiceRequest) -> ResponseFuture {
+        let (inner, route) = (Rc::clone(&self.inner), self.route.clone());
+        let (mut request, life) = (req, route.lifeline());
+        if !self.guards.is_empty() {
+            let guards = self.guards.clone();
+            return ResponseFuture::task(life.clone(), async move {
+                let extracted = match guards.check(&mut request).await {
+                    Ok(extracted) => extracted,
+                    Err(rejection) => return Ok(request.error_response(rejection)),
+                };
+                match begin(&route, Seen::of(&request, extracted), request) {
+                    Begun::Answered(response) => Ok(response),
+                    Begun::Explain(request, seen) => Ok(explain(&route, request, &seen).await),
+                    Begun::Pending(pending, desk) => {
+                        serve(&route, pending, inner, desk, life).await
+                    }
+                    Begun::Unheard(request) => pass(inner, request).await,
+                }
+            });
+        }
+        match begin(&route, Seen::of(&request, Vec::new()), request) {
+            Begun::Answered(response) => ResponseFuture::ready(response),
+            Begun::Explain(request, seen) => {
+                ResponseFuture::task(life, async move { Ok(explain(&route, request, &seen).await) })
+            }
+            Begun::Pending(pending, desk) => ResponseFuture::task(life.clone(), async move {
+                serve(&route, pending, inner, desk, life).await
+            }),
+            Begun::Unheard(request) => ResponseFuture::task(life, pass(inner, request)),
+        }
+    }
+}
+
+enum Begun {
+    Answered(ServiceResponse),
+    Pending(Pending, Rc<Desk>),
+    Explain(ServiceRequest, Seen),
+    /// The engine has no words for it.
+    Unheard(ServiceRequest),
+}
+
+fn begin(route: &Route, seen: Option<Seen>, request: ServiceRequest) -> Begun {
+    let Some(seen) = seen else { return Begun::Unheard(request) };
+    let seen = if route.needs_params() { seen.with_params(&request) } else { seen };
+    if request.extensions().contains::<Explain>() {
+        return Begun::Explain(request, seen);
+    }
+    match route.attend(&seen.head()) {
+        Step::Reply(reply) => Begun::Answered(hit(request, reply)),
+        Step::Forward(pending) => Begun::Pending(pending, Desk::new(request, seen)),
+    }
+}
+
+fn hit(request: ServiceRequest, reply: Response<Option<Bytes>>) -> ServiceResponse {
+    let (parts, body) = reply.into_parts();
+    let body = match body {
+        Some(bytes) => BoxBody::new(bytes),
+        None => Outgoing::boxed(ServedBody::reply(None), convert::stated_length(&parts), false),
+    };
+    let mut response = convert::blank();
+    convert::apply(&parts, &mut response);
+    request.into_response(response.set_body(body))
+}
+
+async fn serve<S, B>(
+    route: &Route,
+    pending: Pending,
+    inner: Rc<S>,
+    desk: Rc<Desk>,
+    life: Lifeline,
+) -> Result<ServiceResponse, Error>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    let origin = ActixOrigin::new(inner, Rc::clone(&desk), Cache::from(route.cache()));
+    let Ok(served) = route.serve(pending, origin, ArbiterSpawn, life).await;
+    let (parts, body) = served.response.into_parts();
+    let stated = convert::stated_length(&parts);
+    let mut response = desk.answer(parts, |silent| Outgoing::boxed(body, stated, silent))?;
+    if let Some((refresh, origin)) = served.refresh {
+        desk.put_request(response.request().clone());
+        let refresh = async move {
+            // The refreshed response is nobody's answer.
+            let Ok(()) = Route::run_refresh(refresh, origin, ArbiterSpawn).await;
+        };
+        response.response_mut().extensions_mut().insert(Afterwards::new(refresh));
+    }
+    Ok(response)
+}
+
+async fn explain(route: &Route, request: ServiceRequest, seen: &Seen) -> ServiceResponse {
+    let explanation = route.explain(&seen.head()).await;
+    let mut response = HttpResponse::Ok().finish();
+    response.extensions_mut().insert(explanation);
+    request.into_response(response)
+}
+
+async fn pass<S, B>(inner: Rc<S>, request: ServiceRequest) -> Result<ServiceResponse, Error>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
+{
+    Ok(inner.call(request).await?.map_into_boxed_body())
+}
