@@ -14,6 +14,7 @@ mod guards;
 mod input;
 mod readiness;
 mod routing;
+mod safety;
 mod storing;
 mod streaming;
 mod wire;

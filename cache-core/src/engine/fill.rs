@@ -21,7 +21,7 @@ use crate::key::vary::{Presented, VariantRecord};
 use crate::policy::freshness::keep_until;
 use crate::policy::plan::{Planned, all_tags};
 use crate::policy::setting::EtagRule;
-use crate::policy::storable::{Storable, contradicts_length};
+use crate::policy::storable::{Storable, content_length, contradicts_length};
 use crate::reason::Reason;
 use crate::store::{PutOutcome, StoreError, Ticket};
 use crate::tag::{Tag, TagKind, Tags};
@@ -87,6 +87,15 @@ impl Recording {
             copy.extend_from_slice(chunk);
         }
         Ok(())
+    }
+
+    /// Whether the head announced just as many bytes as have been recorded: a client takes that for
+    /// the end.
+    pub(crate) fn is_complete(&self) -> bool {
+        match &self.body {
+            Recorded::Whole(_) => true,
+            Recorded::Copied(copy, _) => content_length(&self.headers) == Some(copy.len() as u64),
+        }
     }
 
     /// Ends without storing.

@@ -194,8 +194,8 @@ impl<B: Body> Machine<B> {
             }
             return Some(Frame::Data(chunk));
         }
-        let last = self.ready.is_empty()
-            && (self.body.is_end_stream() || self.body.size().known() == Some(0));
+        let ended = self.body.is_end_stream() || self.body.size().known() == Some(0);
+        let last = self.ready.is_empty() && (ended || recording.is_complete());
         if !last {
             return Some(Frame::Data(chunk));
         }

@@ -34,15 +34,22 @@ fn opaque(tag: &[u8]) -> Option<&[u8]> {
     tag.strip_prefix(b"\"")?.strip_suffix(b"\"")
 }
 
-/// The opaque parts of the entity tags in one line; anything between them is passed over.
+/// The opaque parts of the entity tags in one line. What stands before a quote must be nothing or
+/// `W/`; otherwise it is no entity tag.
 fn opaque_tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = line;
     std::iter::from_fn(move || {
-        let open = rest.iter().position(|byte| *byte == b'"')?;
-        let after = rest.get(open + 1..)?;
-        let close = after.iter().position(|byte| *byte == b'"')?;
-        rest = after.get(close + 1..)?;
-        after.get(..close)
+        loop {
+            let open = rest.iter().position(|byte| *byte == b'"')?;
+            let (before, after) = rest.split_at_checked(open)?;
+            let after = after.get(1..)?;
+            let close = after.iter().position(|byte| *byte == b'"')?;
+            rest = after.get(close + 1..)?;
+            let prefix = before.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+            if matches!(prefix.trim_ascii(), b"" | b"W/") {
+                return after.get(..close);
+            }
+        }
     })
 }
 
@@ -68,7 +75,7 @@ mod tests {
 
     #[test]
     fn broken_lists_match_nothing() {
-        for broken in ["", "a", "\"a", "W/a", "'a'", "\"aa\""] {
+        for broken in ["", "a", "\"a", "W/a", "'a'", "\"aa\"", "w/\"a\"", "x\"a\""] {
             assert!(!names(&[broken], "\"a\""), "{broken}");
         }
         assert!(!names(&["\"a\""], "a"));

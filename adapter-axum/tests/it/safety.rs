@@ -1,0 +1,265 @@
+//! Ways in which a cache could make an application worse, or talk out of turn.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use adapter_axum::policy::setting::{Downstream, SetCookie};
+use adapter_axum::{Cache, Invalidation, Policy, ResponseCache};
+use axum::body::Body;
+use axum::extract::{Path, Request};
+use axum::routing::{get, put};
+use axum::{Extension, Router};
+use bytes::Bytes;
+use cache_memory::MemoryStore;
+use futures_util::stream::{self, StreamExt as _};
+use tower::{Layer as _, ServiceExt as _};
+
+use super::wire;
+
+fn minute() -> Policy {
+    Policy::ttl(Duration::from_secs(60))
+}
+
+fn cache() -> Cache {
+    Cache::new(MemoryStore::new())
+}
+
+#[tokio::test]
+async fn a_write_layer_in_between_does_not_swallow_what_the_handler_asks() {
+    let cache = cache();
+    let refusing = |response: ResponseCache| async move {
+        response.refuse();
+        "for one client only"
+    };
+    let app = Router::new()
+        .route("/me", get(refusing).put(|| async {}))
+        .layer(cache.invalidate_layer(Invalidation::new().tag("x")).unwrap())
+        .layer(cache.layer(minute()).unwrap());
+    for _ in 0..2 {
+        let answer = wire::get(&app, "/me").await;
+        assert_eq!(answer.cache(), "");
+        assert!(answer.field("cache-status").ends_with("detail=handler"), "{answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_route_inside_a_cached_router_leaves_the_caching_to_it() {
+    let cache = cache();
+    let inner = Policy::ttl(Duration::from_secs(7)).tag("inner");
+    let handler = |response: ResponseCache| async move {
+        response.tag("late").unwrap();
+        "x"
+    };
+    let app = Router::new()
+        .route("/a", get(handler).layer(cache.layer(inner).unwrap()))
+        .layer(cache.layer(minute().tag("outer")).unwrap());
+    let start = tokio::time::Instant::now();
+    for tag in ["inner", "outer", "late"] {
+        let miss = wire::get(&app, "/a").await;
+        assert_eq!(miss.cache(), "MISS");
+        let stories: Vec<_> = miss.headers.get_all("cache-status").iter().collect();
+        assert!(stories[0].to_str().unwrap().ends_with("fwd=bypass; detail=nested"));
+        assert!(stories[1].to_str().unwrap().ends_with("stored; ttl=7"));
+        assert_eq!(wire::get(&app, "/a").await.cache(), "HIT");
+        assert_eq!(cache.invalidate_tags([tag]).await.unwrap().removed, 1, "{tag}");
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO, "nobody waited for himself");
+}
+
+#[tokio::test]
+async fn an_inner_route_that_would_not_store_keeps_the_outer_one_from_it() {
+    let cache = cache();
+    let app = Router::new()
+        .route(
+            "/a",
+            get(|| async { "x" }).layer(cache.layer(minute().condition(|_| false)).unwrap()),
+        )
+        .layer(cache.layer(minute()).unwrap());
+    for _ in 0..2 {
+        assert_eq!(wire::get(&app, "/a").await.cache(), "");
+    }
+}
+
+#[tokio::test]
+async fn c062_fixed_directives_are_not_put_on_what_is_not_shared() {
+    let cache = cache();
+    let public = Downstream::Fixed("public, max-age=300".into());
+    let cookie = || async { ([("set-cookie", "sid=1")], "x") };
+    let app = Router::new()
+        .route(
+            "/plain",
+            get(|| async { "x" }).layer(cache.layer(minute().downstream(public.clone())).unwrap()),
+        )
+        .route("/cookie", get(cookie).layer(cache.layer(minute().downstream(public)).unwrap()))
+        .route(
+            "/stripped",
+            get(cookie).layer(
+                cache
+                    .layer(
+                        minute()
+                            .set_cookie(SetCookie::Strip)
+                            .downstream(Downstream::MaxAgeRemaining),
+                    )
+                    .unwrap(),
+            ),
+        );
+    let said = |answer: wire::Answer| answer.field("cache-control").to_owned();
+    assert_eq!(said(wire::get(&app, "/plain").await), "public, max-age=300");
+    let private = wire::get_with(&app, "/plain", &[("authorization", "Basic x")]).await;
+    assert_eq!(said(private), "");
+    assert_eq!(said(wire::get(&app, "/cookie").await), "");
+    assert_eq!(said(wire::get(&app, "/stripped").await), "", "this one carries the cookie");
+    assert_eq!(said(wire::get(&app, "/stripped").await), "max-age=60");
+}
+
+#[tokio::test]
+async fn c029_a_body_that_panics_is_not_stored_with_a_hole() {
+    let cache = cache();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let handler = get(move || {
+        let first = runs.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            Body::from_stream(stream::iter(0..4).map(move |row| {
+                assert!(row != 1 || !first, "row 1 is bad");
+                Ok::<_, Infallible>(Bytes::from(format!("[{row}]")))
+            }))
+        }
+    });
+    let app = Router::new().route("/rows", handler.layer(cache.layer(minute()).unwrap()));
+    let unlucky = app.clone();
+    tokio::spawn(async move { wire::get(&unlucky, "/rows").await }).await.unwrap_err();
+    tokio::task::yield_now().await;
+    let second = wire::get(&app, "/rows").await;
+    assert_eq!((second.text(), second.cache()), ("[0][1][2][3]", "MISS"));
+}
+
+#[tokio::test]
+async fn store_if_sees_the_extensions_of_the_request() {
+    #[derive(Clone)]
+    struct User(&'static str);
+    let cache = cache();
+    let anonymous = minute().store_if(|request, _| request.extension::<User>().is_none());
+    let handler = |user: Option<Extension<User>>| async move {
+        user.map_or_else(|| "hello".to_owned(), |Extension(User(name))| format!("hello {name}"))
+    };
+    let app = Router::new().route("/hello", get(handler).layer(cache.layer(anonymous).unwrap()));
+    for user in ["ann", "bob"] {
+        let mut request = Request::get("/hello").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(User(user));
+        assert_eq!(wire::call(&app, request).await.text(), format!("hello {user}"));
+    }
+}
+
+#[tokio::test]
+async fn the_content_of_a_get_is_in_no_key_and_bypasses() {
+    let cache = cache();
+    let echo = |body: String| async move { format!("you sent {body:?}") };
+    let app = Router::new().route("/echo", get(echo).layer(cache.layer(minute()).unwrap()));
+    let request = Request::get("/echo").body(Body::from("evil")).unwrap();
+    let fat = wire::call(&app, request).await;
+    assert!(fat.field("cache-status").ends_with("detail=request-body"), "{fat:?}");
+    assert_eq!(wire::get(&app, "/echo").await.text(), "you sent \"\"");
+}
+
+#[tokio::test]
+async fn a_path_that_a_middleware_rewrites_selects_the_response() {
+    let cache = cache();
+    let inner = Router::new()
+        .route("/{tenant}/home", get(|Path(tenant): Path<String>| async move { tenant }))
+        .layer(cache.layer(minute()).unwrap());
+    let rewrite = tower::util::MapRequestLayer::new(|mut request: Request| {
+        let tenant = request.headers()["x-tenant"].to_str().unwrap();
+        *request.uri_mut() = format!("/{tenant}{}", request.uri().path()).parse().unwrap();
+        request
+    });
+    let app = Router::new().fallback_service(rewrite.layer(inner));
+    for tenant in ["a", "b"] {
+        assert_eq!(wire::get_with(&app, "/home", &[("x-tenant", tenant)]).await.text(), tenant);
+    }
+}
+
+#[tokio::test]
+async fn writes_go_on_though_fills_have_taken_every_detached_place() {
+    let cache = Cache::from(Cache::builder(MemoryStore::new()).max_detached(1).build().unwrap());
+    let hanging = minute().max_fill(Duration::from_millis(50));
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let guard = Arc::clone(&dropped);
+    let slow = get(move || {
+        let counted = Counted(Arc::clone(&guard));
+        async move {
+            std::future::pending::<()>().await;
+            drop(counted);
+        }
+    });
+    let write = put(|| async { tokio::time::sleep(Duration::from_millis(30)).await });
+    let invalidates = cache.invalidate_layer(Invalidation::new().tag("t")).unwrap();
+    let app = Router::new()
+        .route("/slow", slow.layer(cache.layer(hanging).unwrap()))
+        .route("/write", write.layer(invalidates));
+    let leave = |request: Request| {
+        tokio::time::timeout(Duration::from_millis(5), app.clone().oneshot(request))
+    };
+    leave(Request::get("/slow").body(Body::empty()).unwrap()).await.unwrap_err();
+    leave(Request::put("/write").body(Body::empty()).unwrap()).await.unwrap_err();
+    while cache.stats().invalidations == 0 || dropped.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Counts its drops.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_stream_does_not_hold_up_the_next_client() {
+    let cache = cache();
+    let endless = || async {
+        Body::from_stream(stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, Infallible>(Bytes::from_static(b"{}\n")), ()))
+        }))
+    };
+    let app = Router::new().route("/events", get(endless).layer(cache.layer(minute()).unwrap()));
+    let ask = || app.clone().oneshot(Request::get("/events").body(Body::empty()).unwrap());
+    let _first = ask().await.unwrap();
+    let start = tokio::time::Instant::now();
+    let _second = ask().await.unwrap();
+    assert!(start.elapsed() <= Duration::from_millis(500), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_clients_own_conditions_are_judged_on_the_whole_answer() {
+    let cache = cache();
+    let handler = |headers: http::HeaderMap| async move {
+        assert!(!headers.contains_key("if-none-match"), "the handler answers in full");
+        ([("etag", "\"v\"")], "x")
+    };
+    let app = Router::new().route("/v", get(handler).layer(cache.layer(minute()).unwrap()));
+    for expected in ["MISS", "HIT"] {
+        let answer = wire::get_with(&app, "/v", &[("if-none-match", "\"v\"")]).await;
+        assert_eq!((answer.status, answer.cache()), (304, expected));
+    }
+}
+
+#[tokio::test]
+async fn a_range_that_is_not_stored_is_the_handlers_business() {
+    let cache = cache();
+    let handler = |headers: http::HeaderMap| async move {
+        let part = headers.contains_key("range");
+        let status = if part { 206 } else { 200 };
+        (http::StatusCode::from_u16(status).unwrap(), if part { "p" } else { "whole" })
+    };
+    let app = Router::new().route("/r", get(handler).layer(cache.layer(minute()).unwrap()));
+    let part = wire::get_with(&app, "/r", &[("range", "bytes=0-0")]).await;
+    assert_eq!((part.status, part.text(), part.cache()), (206, "p", ""));
+    assert_eq!(wire::get(&app, "/r").await.text(), "whole");
+    let stored = wire::get_with(&app, "/r", &[("range", "bytes=0-0")]).await;
+    assert_eq!((stored.status, stored.text(), stored.cache()), (200, "whole", "HIT"));
+}
