@@ -72,10 +72,9 @@ impl Layout {
         format!("{{{}:{shard}}}:e:{member}", self.prefix)
     }
 
-    /// The index of `tag`; key and URI tags have marks only.
+    /// The index of `tag`, if it has one.
     pub(crate) fn index(&self, shard: u16, tag: &Tag) -> Option<String> {
-        matches!(tag.kind(), TagKind::User | TagKind::Namespace)
-            .then(|| format!("{{{}:{shard}}}:x:{tag}", self.prefix))
+        is_indexed(tag).then(|| format!("{{{}:{shard}}}:x:{tag}", self.prefix))
     }
 
     pub(crate) fn index_of_all(&self, shard: u16) -> String {
@@ -139,6 +138,11 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
+/// Whether an index says which entries carry `tag`; URI tags have marks only.
+pub(crate) fn is_indexed(tag: &Tag) -> bool {
+    tag.kind() != TagKind::Uri
+}
+
 #[cfg(test)]
 mod tests {
     use cache_core::key::Digest;
@@ -163,7 +167,8 @@ mod tests {
         assert!(member(&variant).ends_with(&format!(".{}", "01".repeat(32))));
         assert_eq!(layout.shard(&key), layout.shard(&variant));
         assert_eq!(layout.index(0, &Tag::new("#all").unwrap()).unwrap(), "{rc:0}:x:t:#all");
-        assert_eq!(layout.index(0, &Tag::key(None, "a")), None);
+        assert!(layout.index(0, &Tag::key(None, "a")).is_some());
+        assert_eq!(layout.index(0, &Tag::uri(&Digest::of(b"a"))), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use cache_core::store::{
     Guarantee, Invalidated, Lookup, PutOutcome, Refusal, Selection, Stamp, Store, StoreError,
     StoreErrorKind, Ticket,
 };
-use cache_core::tag::{MAX_TAGS, Tag, TagKind, Tags};
+use cache_core::tag::{MAX_TAGS, Tag, Tags};
 use futures_util::future::join_all;
 use redis::Value;
 use tokio::runtime::Handle;
@@ -25,7 +25,7 @@ use crate::builder::{RedisStoreBuilder, Settings};
 use crate::connection::{Conn, Gate, text};
 use crate::error::{ConnectError, Fault};
 use crate::incarnation::fresh_epoch;
-use crate::layout::{Layout, member};
+use crate::layout::{Layout, is_indexed, member};
 use crate::meta::{Meta, RESERVED, Reading, SHARDS, passes};
 use crate::reclaim::{Aside, Selected};
 use crate::script::{Script, Scripts};
@@ -498,7 +498,7 @@ impl Inner {
                 .map(|chunk| Selected::Tags(chunk.iter().cloned().collect()))
                 .collect(),
         };
-        // Key and URI tags have no index: what carries them is left to its overwriting or expiry.
+        // URI tags have no index: what carries them is left to its overwriting or expiry.
         let indexed = chunks.iter().all(Selected::is_indexed);
         let mut asides = Vec::new();
         let mut failed: Vec<(u16, Fault)> = Vec::new();
@@ -819,6 +819,6 @@ fn integers<const N: usize>(value: &Value) -> Result<[u64; N], Fault> {
 
 impl Selected {
     fn is_indexed(&self) -> bool {
-        self.tags().iter().all(|tag| matches!(tag.kind(), TagKind::User | TagKind::Namespace))
+        self.tags().iter().all(is_indexed)
     }
 }
