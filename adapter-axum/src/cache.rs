@@ -102,13 +102,18 @@ impl Cache {
         Extension(self.clone())
     }
 
-    /// What would become of a request to `service`, without running the handler of a cached route or
-    /// of a write route. `None` if no cached route takes it; any other handler does run.
+    /// What would become of a request to `service`, without running the handler of a cached route.
+    /// `None` if no cached route takes it; then another handler did run, which a GET allows.
+    /// Methods that are not safe are not tried: such a request is not cached, unless its route has
+    /// opted in.
     pub async fn explain<S>(&self, mut service: S, request: Request) -> Option<Explanation>
     where
         S: Service<Request<Body>, Response = Response>,
     {
         let mut request = request;
+        if !request.method().is_safe() {
+            return Some(Explanation::of_unsafe_method());
+        }
         request.extensions_mut().insert(Explain::new());
         std::future::poll_fn(|cx| service.poll_ready(cx)).await.ok()?;
         let response = service.call(request).await.ok()?;

@@ -5,6 +5,7 @@ mod cases;
 mod cx;
 mod fixture;
 pub mod history;
+pub mod http;
 mod macros;
 mod report;
 mod run;

@@ -107,6 +107,14 @@ fn verdict(resolved: &Resolved) -> String {
 }
 
 impl Explanation {
+    /// Of a request that must not be tried.
+    #[must_use]
+    pub fn of_unsafe_method() -> Self {
+        let mut explanation = Self::default();
+        explanation.add("verdict", Reason::Method.as_str());
+        explanation
+    }
+
     fn add(&mut self, step: &'static str, outcome: &str) {
         self.decisions.push(Decision { step, outcome: outcome.to_owned() });
     }

@@ -48,9 +48,9 @@ impl CacheControl {
         let mut all = Self::default();
         for line in headers.get_all(CACHE_CONTROL) {
             let mut rest = line.as_bytes();
-            while let Some((name, value, after)) = directive(rest) {
-                all.apply(&name.to_ascii_lowercase(), value);
-                rest = after;
+            while let Some(directive) = directive(rest) {
+                all.apply(&directive.name.to_ascii_lowercase(), directive.value);
+                rest = directive.after;
             }
         }
         all
@@ -88,19 +88,25 @@ impl CacheControl {
     }
 }
 
+struct Directive<'l> {
+    name: &'l [u8],
+    value: Option<&'l [u8]>,
+    after: &'l [u8],
+}
+
 /// The next directive of a line, and what follows. Whatever is no token separates: a list that is
 /// held together by the wrong sign still says `private`.
-fn directive(line: &[u8]) -> Option<(&[u8], Option<&[u8]>, &[u8])> {
+fn directive(line: &[u8]) -> Option<Directive<'_>> {
     let start = line.iter().position(|byte| is_token(*byte))?;
     let line = line.get(start..)?;
     let (name, after) = line.split_at(token_length(line));
     let Some(value) = after.trim_ascii_start().strip_prefix(b"=") else {
-        return Some((name, None, after));
+        return Some(Directive { name, value: None, after });
     };
     let value = value.trim_ascii_start();
     let length = quoted_length(value).unwrap_or_else(|| token_length(value));
     let (value, after) = value.split_at_checked(length)?;
-    Some((name, Some(value), after))
+    Some(Directive { name, value: Some(value), after })
 }
 
 fn token_length(text: &[u8]) -> usize {

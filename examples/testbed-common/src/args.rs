@@ -1,0 +1,140 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use cache_core::Policy;
+use lexopt::prelude::{Long, Short, ValueExt};
+
+/// The text of `--help`, after the program's name.
+pub const OPTIONS: &str = "\
+Options:
+  --listen ADDRESS  where to listen; port 0 takes a free one [default: 127.0.0.1:0]
+  --store STORE     memory, redis://…, rediss://…, unix://…, redis-sentinel://…,
+                    redis-cluster://… [default: memory]
+  --prefix PREFIX   what the store's keys begin with [default: tb:]
+  --policy JSON     settings laid over the application-wide policy, such as {\"ttl\":\"5s\"}
+  --workers N       worker threads [default: the number of cores]
+  --cas-file DIR    keep the registers of /cas in this directory, for several processes
+  -h, --help        print this text
+";
+
+/// What to do.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "the testbeds handle both")]
+pub enum Command {
+    /// Print the usage.
+    Help,
+    /// Serve.
+    Serve(Box<Options>),
+}
+
+/// How to serve.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The store's name or address. It may hold a password.
+    pub store: String,
+    /// What the store's keys begin with.
+    pub prefix: String,
+    /// The application-wide policy: the testbed's own under what `--policy` says.
+    pub policy: Policy,
+    /// Worker threads.
+    pub workers: NonZeroUsize,
+    /// Where several processes keep the registers of `/cas`.
+    pub cas_dir: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            store: "memory".to_owned(),
+            prefix: "tb:".to_owned(),
+            // Two processes on different ports share entries.
+            policy: Policy::new().host_in_key(false),
+            workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            cas_dir: None,
+        }
+    }
+}
+
+/// Reads the arguments, without the program's name.
+///
+/// # Errors
+///
+/// What cannot be understood, named.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {
+    let mut options = Options::default();
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("listen") => options.listen = parser.value()?.parse()?,
+            Long("store") => options.store = parser.value()?.string()?,
+            Long("prefix") => options.prefix = parser.value()?.string()?,
+            Long("workers") => options.workers = parser.value()?.parse()?,
+            Long("cas-file") => options.cas_dir = Some(parser.value()?.into()),
+            Long("policy") => {
+                let text = parser.value()?.string()?;
+                let policy: Policy = serde_json::from_str(&text)
+                    .map_err(|error| lexopt::Error::from(format!("--policy: {error}")))?;
+                options.policy = policy.over(&options.policy);
+            }
+            Short('h') | Long("help") => return Ok(Command::Help),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Command::Serve(Box::new(options)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Options, String> {
+        match parse(arguments.iter().map(Into::into)) {
+            Ok(Command::Serve(options)) => Ok(*options),
+            Ok(Command::Help) => Err("help".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn everything_is_read() {
+        let options = parsed(&[
+            "--listen=127.0.0.1:81",
+            "--store",
+            "redis://h:1/2",
+            "--prefix=p:",
+            "--workers=3",
+            "--cas-file=/tmp/x",
+            r#"--policy={"ttl":"5s"}"#,
+        ])
+        .unwrap();
+        assert_eq!(options.listen.port(), 81);
+        assert_eq!((options.store.as_str(), options.prefix.as_str()), ("redis://h:1/2", "p:"));
+        assert_eq!(options.workers.get(), 3);
+        assert_eq!(options.cas_dir.unwrap().to_str(), Some("/tmp/x"));
+        let policy = serde_json::to_string(&options.policy).unwrap();
+        assert_eq!(policy, r#"{"ttl":"5s","host_in_key":false}"#);
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_named() {
+        for (arguments, expected) in [
+            (&["--listen"][..], "--listen"),
+            (&["--nonsense"], "--nonsense"),
+            (&["--workers", "0"], "0"),
+            (&["--policy", r#"{"tll":"5s"}"#], "tll"),
+            (&["--policy", r#"{"ttl":"soon"}"#], "ttl"),
+            (&["--policy", r#"{"status_header":{"name":"a b"}}"#], "status_header"),
+        ] {
+            let message = parsed(arguments).unwrap_err();
+            assert!(message.contains(expected), "{arguments:?}: {message}");
+        }
+    }
+}

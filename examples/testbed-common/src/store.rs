@@ -1,0 +1,97 @@
+//! The store that `--store` names.
+
+use std::error::Error;
+
+use cache_core::store::StoreError;
+use cache_core::{Cache, PolicyError};
+use cache_memory::MemoryStore;
+use cache_redis::RedisStore;
+
+use crate::args::Options;
+
+/// How many keys `/admin/keys` lists at most where the store has a limit.
+const KEY_LIMIT: usize = 100_000;
+
+/// A store, opened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Opened {
+    /// In this process.
+    Memory(MemoryStore),
+    /// In Redis.
+    Redis(RedisStore),
+}
+
+/// Why there is no store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The name is none of those that are known. It may hold a password, so only its beginning is
+    /// told.
+    #[error("--store: {0:?} is neither `memory` nor the beginning of a Redis address")]
+    Unknown(String),
+    /// The store could not be opened.
+    #[error("--store: {0}")]
+    Failed(String),
+}
+
+impl Opened {
+    /// Opens the store.
+    ///
+    /// # Errors
+    ///
+    /// An unknown name, a bad address, or a server that cannot be used.
+    pub async fn open(options: &Options) -> Result<Self, OpenError> {
+        let scheme = options.store.split(':').next().unwrap_or_default();
+        match scheme {
+            "memory" if options.store == "memory" => Ok(Self::Memory(MemoryStore::new())),
+            "redis" | "rediss" | "unix" | "redis-sentinel" | "rediss-sentinel"
+            | "redis-cluster" | "rediss-cluster" => {
+                let failed = |error: cache_redis::ConnectError| OpenError::Failed(chain(&error));
+                let builder = RedisStore::builder(&options.store).map_err(failed)?;
+                let store = builder.with_prefix(&options.prefix).connect().await;
+                Ok(Self::Redis(store.map_err(failed)?))
+            }
+            other => Err(OpenError::Unknown(other.to_owned())),
+        }
+    }
+
+    /// A cache over the store under the application-wide policy.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be, with its value.
+    pub fn cache(&self, options: &Options) -> Result<Cache, PolicyError> {
+        let builder = match self {
+            Self::Memory(store) => Cache::builder(store.clone()),
+            Self::Redis(store) => Cache::builder(store.clone()),
+        };
+        builder.policy(options.policy.clone()).build()
+    }
+
+    /// The keys that the store holds, in order.
+    ///
+    /// # Errors
+    ///
+    /// The store could not be asked.
+    pub async fn keys(&self) -> Result<Vec<String>, StoreError> {
+        let mut keys = match self {
+            Self::Memory(store) => store.keys().iter().map(ToString::to_string).collect(),
+            Self::Redis(store) => store.keys(KEY_LIMIT).await?,
+        };
+        keys.sort_unstable();
+        Ok(keys)
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
