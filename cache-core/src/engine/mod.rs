@@ -18,6 +18,7 @@ pub mod mutant;
 mod recall;
 mod reply;
 mod route;
+mod run;
 mod seek;
 pub mod serve;
 mod spawn;
