@@ -18,6 +18,7 @@ pub(crate) struct Seen {
     params: Vec<(String, String)>,
     extracted: Vec<Extracted>,
     has_body: bool,
+    guarded: bool,
     outer: Option<Wishes>,
 }
 
@@ -26,7 +27,7 @@ impl Seen {
     pub(crate) fn of(request: &ServiceRequest, extracted: Vec<Extracted>) -> Option<Self> {
         let parts = convert::request(request.request())?;
         let (has_body, outer) = (announces_body(request), outer(request));
-        Some(Self { parts, params: Vec::new(), extracted, has_body, outer })
+        Some(Self { parts, params: Vec::new(), extracted, has_body, guarded: false, outer })
     }
 
     /// A write's. The path parameters, all that an invalidation needs, are there in any case.
@@ -34,7 +35,14 @@ impl Seen {
         let parts = convert::request(request.request())
             .unwrap_or_else(|| convert::method_only(request.request()));
         let (has_body, outer) = (announces_body(request), None);
-        Self { parts, params: Vec::new(), extracted, has_body, outer }.with_params(request)
+        Self { parts, params: Vec::new(), extracted, has_body, guarded: false, outer }
+            .with_params(request)
+    }
+
+    /// The request has passed the guards.
+    pub(crate) const fn guarded(mut self) -> Self {
+        self.guarded = true;
+        self
     }
 
     /// Reads the path parameters, fully decoded, if a router has matched any.
@@ -49,6 +57,7 @@ impl Seen {
             .with_params(&self.params)
             .with_extracted(&self.extracted)
             .with_body(self.has_body)
+            .with_guarded(self.guarded)
             .with_outer(self.outer.as_ref())
     }
 }

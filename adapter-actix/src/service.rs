@@ -57,7 +57,8 @@ where
                     Ok(extracted) => extracted,
                     Err(rejection) => return Ok(request.error_response(rejection)),
                 };
-                match begin(&route, Seen::of(&request, extracted), request) {
+                let seen = Seen::of(&request, extracted).map(Seen::guarded);
+                match begin(&route, seen, request) {
                     Begun::Answered(response) => Ok(response),
                     Begun::Explain(request, seen) => Ok(explain(&route, request, &seen).await),
                     Begun::Pending(pending, desk) => {

@@ -20,15 +20,18 @@ pub(crate) struct AxumOrigin<S> {
     request: Request,
     params: Vec<(String, String)>,
     extracted: Vec<Extracted>,
+    guarded: bool,
     cache: Cache,
 }
 
 impl<S> AxumOrigin<S> {
     pub(crate) const fn new(inner: S, request: Request, cache: Cache) -> Self {
-        Self { inner, request, params: Vec::new(), extracted: Vec::new(), cache }
+        Self { inner, request, params: Vec::new(), extracted: Vec::new(), guarded: false, cache }
     }
 
-    pub(crate) fn with_extracted(mut self, extracted: Vec<Extracted>) -> Self {
+    /// The request has passed the guards, which gave these values.
+    pub(crate) fn guarded(mut self, extracted: Vec<Extracted>) -> Self {
+        self.guarded = true;
         self.extracted = extracted;
         self
     }
@@ -67,6 +70,7 @@ where
         RequestHead::new(request.method(), uri, request.headers())
             .with_params(&self.params)
             .with_extracted(&self.extracted)
+            .with_guarded(self.guarded)
             .with_extensions(request.extensions())
             .with_routed(request.uri())
             .with_body(!request.body().is_end_stream())

@@ -51,8 +51,8 @@ where
         let inner = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, inner);
         let route = self.route.clone();
-        let life = route.lifeline();
         if !self.guards.is_empty() {
+            let life = route.lifeline();
             let guards = self.guards.clone();
             return ResponseFuture::task(life.clone(), async move {
                 let (mut parts, body) = req.into_parts();
@@ -61,7 +61,7 @@ where
                     Err(rejection) => return Ok(rejection),
                 };
                 let request = Request::from_parts(parts, body);
-                let origin = origin(&route, inner, request).with_extracted(extracted);
+                let origin = origin(&route, inner, request).guarded(extracted);
                 match begin(&route, &origin) {
                     Begun::Answered(response) => Ok(response),
                     Begun::Explain => Ok(explain(&route, origin.head()).await),
@@ -72,12 +72,15 @@ where
         let origin = origin(&route, inner, req);
         match begin(&route, &origin) {
             Begun::Answered(response) => ResponseFuture::ready(response),
-            Begun::Explain => {
-                ResponseFuture::task(life, async move { Ok(explain(&route, origin.head()).await) })
-            }
-            Begun::Pending(pending) => ResponseFuture::task(life.clone(), async move {
-                serve(&route, pending, origin, life).await
+            Begun::Explain => ResponseFuture::task(route.lifeline(), async move {
+                Ok(explain(&route, origin.head()).await)
             }),
+            Begun::Pending(pending) => {
+                let life = route.lifeline();
+                ResponseFuture::task(life.clone(), async move {
+                    serve(&route, pending, origin, life).await
+                })
+            }
         }
     }
 }

@@ -110,7 +110,7 @@ where
             let request = Request::from_parts(parts, body);
             let origin = AxumOrigin::new(inner, request, Cache::from(route.cache().clone()))
                 .with_params()
-                .with_extracted(extracted);
+                .guarded(extracted);
             Ok(match route.serve(origin, life).await? {
                 WriteAnswer::Handler(response) => response.map(|body| body.0),
                 WriteAnswer::Refused(response) => response.map(|()| Body::empty()),

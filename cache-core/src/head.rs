@@ -20,6 +20,7 @@ pub struct RequestHead<'a> {
     extensions: Option<&'a Extensions>,
     routed: Option<&'a Uri>,
     has_body: bool,
+    guarded: bool,
     outer: Option<&'a Wishes>,
 }
 
@@ -36,6 +37,7 @@ impl<'a> RequestHead<'a> {
             extensions: None,
             routed: None,
             has_body: false,
+            guarded: false,
             outer: None,
         }
     }
@@ -73,6 +75,13 @@ impl<'a> RequestHead<'a> {
     #[must_use]
     pub const fn with_body(mut self, has_body: bool) -> Self {
         self.has_body = has_body;
+        self
+    }
+
+    /// The same with whether guards have let the request through.
+    #[must_use]
+    pub const fn with_guarded(mut self, guarded: bool) -> Self {
+        self.guarded = guarded;
         self
     }
 
@@ -121,6 +130,10 @@ impl<'a> RequestHead<'a> {
 
     pub(crate) const fn has_body(&self) -> bool {
         self.has_body
+    }
+
+    pub(crate) const fn is_guarded(&self) -> bool {
+        self.guarded
     }
 
     pub(crate) const fn outer(&self) -> Option<&'a Wishes> {

@@ -11,7 +11,7 @@
 /// ```
 /// # mod tests {
 /// # use conformance_tests::store_conformance;
-/// # async fn fresh() -> std::sync::Arc<dyn cache_core::store::Store> { unimplemented!() }
+/// # async fn fresh() -> std::sync::Arc<dyn cache_core::store::Store> { std::future::pending().await }
 /// store_conformance!(fresh = fresh);
 /// store_conformance!(name = once_more, fresh = fresh);
 /// # }

@@ -84,3 +84,23 @@ fn what_a_guard_reads_the_handler_reads_again() {
         assert_eq!((answer.cached(), answer.text()), (cached, body));
     }
 }
+
+#[test]
+fn an_outer_route_never_stores_what_an_inner_one_guards() {
+    let (cache, checks) = (cache(), Count::default());
+    let inner = cache.layer(ttl()).unwrap().guard::<User>();
+    let outer = cache.layer(ttl()).unwrap();
+    let check = checks.clone();
+    let server = serve!({
+        let show = |Guarded(user): Guarded<User>| async move { user.0 };
+        App::new()
+            .app_data(check.clone())
+            .service(web::resource("/me").wrap(inner.clone()).to(show))
+            .wrap(outer.clone())
+    });
+    for user in ["ann", "bob"] {
+        let answer = ask(&server, "GET /me", &[&format!("x-user: {user}")]);
+        assert_eq!((answer.text(), answer.cached()), (user, ""));
+    }
+    assert_eq!((checks.get(), cache.stats().stored), (2, 0));
+}

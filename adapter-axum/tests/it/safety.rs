@@ -83,6 +83,48 @@ async fn an_inner_route_that_would_not_store_keeps_the_outer_one_from_it() {
 }
 
 #[tokio::test]
+async fn an_outer_route_never_stores_what_an_inner_one_guards_or_keys_by_code() {
+    let cache = cache();
+    let user =
+        |headers: http::HeaderMap| async move { headers["x-user"].to_str().unwrap().to_owned() };
+    let plain = cache.layer(minute()).unwrap().guard::<http::HeaderMap>();
+    let named = cache.layer(minute()).unwrap().guard_as("user", |headers: &http::HeaderMap| {
+        headers["x-user"].to_str().unwrap().to_owned()
+    });
+    let by_code = minute().key_fn(|head| {
+        head.headers()["x-user"].to_str().map(str::to_owned).map_err(|e| e.to_string())
+    });
+    let app = Router::new()
+        .route("/guarded", get(user).layer(plain))
+        .route("/named", get(user).layer(named))
+        .route("/by-code", get(user).layer(cache.layer(by_code).unwrap()))
+        .layer(cache.layer(minute()).unwrap());
+    for path in ["/guarded", "/named", "/by-code"] {
+        for name in ["ann", "bob"] {
+            let answer = wire::get_with(&app, path, &[("x-user", name)]).await;
+            assert_eq!((answer.text(), answer.cache()), (name, ""), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn preconditions_are_left_to_the_handler_where_nothing_can_be_stored() {
+    let cache = cache();
+    let seen =
+        |headers: http::HeaderMap| async move { headers.contains_key("if-none-match").to_string() };
+    let post = minute().methods(&[http::Method::POST]);
+    let app = Router::new()
+        .route("/get", get(seen).layer(cache.layer(minute()).unwrap()))
+        .route("/post", axum::routing::post(seen).layer(cache.layer(post).unwrap()));
+    let both = [("if-none-match", "*"), ("range", "bytes=0-0")];
+    assert_eq!(wire::get_with(&app, "/get", &both).await.text(), "true");
+    let create = Request::post("/post").header("if-none-match", "*").body(Body::empty()).unwrap();
+    let answer = wire::call(&app, create).await;
+    assert!(answer.field("cache-status").ends_with("detail=precondition"), "{answer:?}");
+    assert_eq!(answer.text(), "true");
+}
+
+#[tokio::test]
 async fn c062_fixed_directives_are_not_put_on_what_is_not_shared() {
     let cache = cache();
     let public = Downstream::Fixed("public, max-age=300".into());

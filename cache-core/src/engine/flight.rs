@@ -153,6 +153,7 @@ impl Lead {
     /// The body of the response must be waited for: followers do so for [`STREAM_WAIT`] only, for
     /// it may be endless, or its client slow on purpose.
     pub(crate) fn streams(&self) {
+        // The runtime's own clock, as for every timer: it orders waiting, and decides nothing.
         self.flight.phase.send_replace(Phase::Streaming(Instant::now()));
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Method, Response, Uri};
+use http::{Extensions, HeaderMap, Method, Response, StatusCode, Uri};
 
 use super::cache::{Cache, Inner};
 use super::reply::{How, reply};
@@ -86,12 +86,6 @@ impl Route {
     #[must_use]
     pub fn needs_params(&self) -> bool {
         self.shared.rules.needs_params()
-    }
-
-    /// Whether a method's body takes part in the key.
-    #[must_use]
-    pub fn reads_body(&self, method: &Method) -> bool {
-        plan::body_in_key(method) && self.shared.rules.methods.contains(method)
     }
 
     /// Something to keep a request's work alive by.
@@ -187,8 +181,13 @@ impl Route {
         tracing::debug!(key = %entry.key(), ?how, age = state.age.as_secs(), "reused");
         match entry.response() {
             Some(stored) => reply(rules, &cache.name, head, entry, stored, state, how),
-            // Only responses are resolved to be served.
-            None => Response::new(None),
+            // Only responses are resolved to be served: a search that ends otherwise is a bug.
+            None => {
+                tracing::error!(key = %entry.key(), "what was found is no response");
+                let mut failed = Response::new(None);
+                *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                failed
+            }
         }
     }
 }

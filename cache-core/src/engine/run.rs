@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -19,7 +20,7 @@ use super::spawn::{Lifeline, Spawn};
 use super::status::{self, Seconds, Story};
 use super::tee::{Drain, Frames, ServedBody};
 use crate::body::{Body, Frame};
-use crate::entry::Entry;
+use crate::entry::{Entry, Life};
 use crate::field::conditional;
 use crate::head::RequestHead;
 use crate::policy::freshness::freshness;
@@ -69,7 +70,7 @@ impl Route {
         };
         let wishes = Wishes::default();
         let changes = Changes {
-            fields: plan::hidden_fields(rules, &kept.headers),
+            fields: plan::hidden_fields(rules, &kept.headers, fill.ticket.is_ok()),
             wishes: Some(wishes.clone()),
         };
         if fill.ticket.is_ok() {
@@ -296,14 +297,9 @@ impl Route {
         let cache = &self.shared.cache;
         cache.counters.stale_hits.one();
         let now = cache.clock.now();
-        let state = stale.response().map(|stored| freshness(&stored.life, now));
-        match state {
-            Some(state) => {
-                self.reply(&kept.head(), stale, &state, How::OnError).map(ServedBody::reply)
-            }
-            // Only responses become fallbacks.
-            None => Response::new(ServedBody::whole(Bytes::new())),
-        }
+        let life = stale.response().map_or(Life::new(now, Duration::ZERO), |stored| stored.life);
+        let state = freshness(&life, now);
+        self.reply(&kept.head(), stale, &state, How::OnError).map(ServedBody::reply)
     }
 
     /// Says in the response what became of it.

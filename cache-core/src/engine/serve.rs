@@ -243,9 +243,16 @@ impl Route {
 
     /// A route inside another's fill does not cache: one answer, stored twice under two policies,
     /// could not be invalidated by the tags of both. It tells the outer route what it would have
-    /// done: its tags and its life; and that nothing is to be stored where it would not.
+    /// done: its tags and its life; and that nothing is to be stored where it would not, or where
+    /// the answer depends on what the outer key cannot know.
     async fn confide(&self, outer: &Wishes, head: &RequestHead<'_>) {
         let rules = &self.shared.rules;
+        // The outer route would serve its copy without asking the guards, to whomever; and what a
+        // key function has read of the request is anybody's guess. `vary`, `authorization` and
+        // `cookies` reach the outer route through `Vary`.
+        if head.is_guarded() || matches!(rules.key, KeySource::Function(_)) {
+            return outer.refuse();
+        }
         let tags = self.admit(head).and_then(|()| {
             let planned = self.derive(head, None, None)?;
             plan::tags(rules, head, &planned)

@@ -27,10 +27,15 @@ pub fn not_modified(
     }
 }
 
-/// Whether the request has a precondition that only the origin can judge (§13.1.1, §13.1.4).
+/// Whether the request has a precondition that only the origin can judge: of the state before a
+/// change (§13.1.1, §13.1.4), which `If-None-Match` asks for as well where the method is not GET or
+/// HEAD (§13.1.2).
 #[must_use]
-pub fn needs_origin(request: &HeaderMap) -> bool {
-    request.contains_key(header::IF_MATCH) || request.contains_key(header::IF_UNMODIFIED_SINCE)
+pub fn needs_origin(method: &Method, request: &HeaderMap) -> bool {
+    request.contains_key(header::IF_MATCH)
+        || request.contains_key(header::IF_UNMODIFIED_SINCE)
+        || !matches!(*method, Method::GET | Method::HEAD)
+            && request.contains_key(header::IF_NONE_MATCH)
 }
 
 /// Turns the head of a 200 into that of its 304 (§15.4.5): the representation's metadata goes,

@@ -45,7 +45,7 @@ pub(crate) fn admit(rules: &Rules, head: &RequestHead<'_>) -> Result<(), Reason>
     if headers.contains_key(header::UPGRADE) {
         return Err(Reason::Upgrade);
     }
-    if conditional::needs_origin(headers) {
+    if conditional::needs_origin(head.method(), headers) {
         return Err(Reason::Precondition);
     }
     if rules.honours_client() && CacheControl::of_request(headers).no_store {
@@ -224,11 +224,12 @@ pub(crate) fn all_tags(mut tags: Vec<Tag>, added: &[Tag]) -> Result<Tags, Reason
 /// What the handler must not see, because the answer would depend on something outside the key:
 /// fields to remove, or to replace all lines of.
 ///
-/// The client's own validators are hidden too: the handler's whole answer is wanted, and the
-/// client's conditions are judged on it.
+/// Where the answer may be stored, the client's own validators are hidden too: the handler's whole
+/// answer is wanted, and the client's conditions are judged on it.
 pub(crate) fn hidden_fields(
     rules: &Rules,
     request: &HeaderMap,
+    may_store: bool,
 ) -> Vec<(HeaderName, Option<HeaderValue>)> {
     let mut hidden = Vec::new();
     match &rules.cookies {
@@ -237,7 +238,7 @@ pub(crate) fn hidden_fields(
         Cookies::Bypass => {}
     }
     for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
-        if request.contains_key(&name) {
+        if may_store && request.contains_key(&name) {
             hidden.push((name, None));
         }
     }
