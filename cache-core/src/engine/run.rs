@@ -297,7 +297,8 @@ impl Route {
         let cache = &self.shared.cache;
         cache.counters.stale_hits.one();
         let now = cache.clock.now();
-        let life = stale.response().map_or(Life::new(now, Duration::ZERO), |stored| stored.life);
+        let stored = stale.response().map(|stored| stored.life);
+        let life = stored.unwrap_or_else(|| Life::new(now, Duration::ZERO));
         let state = freshness(&life, now);
         self.reply(&kept.head(), stale, &state, How::OnError).map(ServedBody::reply)
     }
