@@ -9,6 +9,8 @@ pub mod http;
 mod macros;
 mod report;
 mod run;
+#[cfg(feature = "servers")]
+pub mod servers;
 
 pub use self::case::{Case, Kind, Needs};
 pub use self::cases::ALL as CASES;

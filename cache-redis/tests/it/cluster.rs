@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use cache_core::clock::{Clock, SystemClock};
 use cache_core::store::{Guarantee, Lookup, PutOutcome, Store, StoreErrorKind};
+use conformance_tests::servers;
 
-use crate::support::{Server, free_port};
+use crate::support::Server;
 use crate::worker::{Worker, entry, key, patient};
 
 const SLOTS: u16 = 16_384;
@@ -13,68 +14,17 @@ const SLOTS: u16 = 16_384;
 struct Cluster {
     primaries: Vec<Server>,
     replicas: Vec<Server>,
+    url: String,
 }
 
 impl Cluster {
     fn start(with_replicas: bool) -> Self {
-        let node = || {
-            let bus = free_port().to_string();
-            Server::start(&[
-                "--cluster-enabled",
-                "yes",
-                "--cluster-node-timeout",
-                "1000",
-                "--cluster-port",
-                &bus,
-                "--cluster-require-full-coverage",
-                "no",
-            ])
-        };
-        let primaries: Vec<Server> = (0..3).map(|_| node()).collect();
-        let replicas: Vec<Server> =
-            if with_replicas { (0..3).map(|_| node()).collect() } else { Vec::new() };
-        let cluster = Self { primaries, replicas };
-        cluster.form();
-        cluster
-    }
-
-    fn form(&self) {
-        let share = SLOTS / 3;
-        for (n, server) in (0..).zip(&self.primaries) {
-            let first = n * share;
-            let last = if n == 2 { SLOTS - 1 } else { first + share - 1 };
-            let range = [first.to_string(), last.to_string()];
-            let _: String = server.run(&["CLUSTER", "ADDSLOTSRANGE", &range[0], &range[1]]);
-            let epoch = (n + 1).to_string();
-            let _: String = server.run(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]);
-        }
-        let first = &self.primaries[0];
-        for server in self.all().skip(1) {
-            let (port, bus) = (server.port.to_string(), server.bus());
-            let _: String = first.run(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
-        }
-        let nodes = self.primaries.len() + self.replicas.len();
-        wait("the nodes to meet", || {
-            self.all().all(|server| {
-                let known: String = server.run(&["CLUSTER", "NODES"]);
-                known.lines().filter(|line| !line.contains("handshake")).count() == nodes
-            })
-        });
-        for (primary, replica) in self.primaries.iter().zip(&self.replicas) {
-            let id = primary.id();
-            wait("a primary", || replica.try_run(&["CLUSTER", "REPLICATE", &id]).is_ok());
-        }
-        wait("the cluster", || {
-            self.all().all(|server| {
-                let info: String = server.run(&["CLUSTER", "INFO"]);
-                info.contains("cluster_state:ok") && info.contains("cluster_slots_ok:16384")
-            })
-        });
-        for replica in &self.replicas {
-            wait("replication", || {
-                let info: String = replica.run(&["INFO", "replication"]);
-                info.contains("master_link_status:up")
-            });
+        let node_timeout = Duration::from_secs(1);
+        let cluster = servers::Cluster::start(&[], node_timeout, with_replicas).unwrap();
+        Self {
+            url: cluster.url(),
+            primaries: cluster.primaries.into_iter().map(Server::from).collect(),
+            replicas: cluster.replicas.into_iter().map(Server::from).collect(),
         }
     }
 
@@ -82,15 +32,8 @@ impl Cluster {
         self.primaries.iter().chain(&self.replicas)
     }
 
-    fn url(&self) -> String {
-        format!(
-            "redis-cluster://127.0.0.1:{},127.0.0.1:{}",
-            self.primaries[0].port, self.primaries[1].port
-        )
-    }
-
     async fn worker(&self) -> Worker {
-        let builder = patient(&self.url())
+        let builder = patient(&self.url)
             .with_response_limit(Duration::from_millis(400))
             .with_reclaim_budget(100_000, Duration::from_secs(5))
             .with_breaker(3, Duration::from_millis(100));
@@ -99,24 +42,9 @@ impl Cluster {
 }
 
 impl Server {
-    fn bus(&self) -> String {
-        let config: Vec<String> = self.run(&["CONFIG", "GET", "cluster-port"]);
-        config[1].clone()
-    }
-
     fn id(&self) -> String {
         self.run(&["CLUSTER", "MYID"])
     }
-}
-
-fn wait(what: &str, mut done: impl FnMut() -> bool) {
-    for _ in 0..600 {
-        if done() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(25));
-    }
-    panic!("waited in vain for {what}");
 }
 
 fn names(count: usize) -> Vec<String> {
@@ -323,5 +251,5 @@ async fn a_paused_primary_is_not_believed() {
 #[tokio::test]
 async fn conformance() {
     let cluster = Cluster::start(true);
-    crate::suite::passes(&cluster.url(), None).await;
+    crate::suite::passes(&cluster.url, None).await;
 }

@@ -11,8 +11,8 @@ use crate::worker::{Worker, entry, key, patient};
 
 #[tokio::test]
 async fn password_database_and_socket() {
-    let mut server = Server::prepare(&["--requirepass", "s3cret", "--unixsocket", "socket"]);
-    server.password = Some("s3cret".to_owned());
+    let mut server = Server::prepare(&["--requirepass", "s3cret", "--unixsocket", "socket"])
+        .with_password("s3cret");
     server.spawn();
     let socket = server.dir.join("socket");
     let socket = socket.to_str().unwrap();

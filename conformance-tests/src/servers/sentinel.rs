@@ -1,0 +1,68 @@
+//! A primary, a replica, and three Sentinels that watch them.
+
+use std::time::Duration;
+
+use super::{Server, ServerError, wait_for};
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// The name that the Sentinels know the group by.
+const MASTER: &str = "mine";
+
+/// Two data nodes and three Sentinels.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "its parts, for tests to break")]
+pub struct Sentinels {
+    /// The primary, then the replica, as they were at the start.
+    pub data: [Server; 2],
+    /// The Sentinels. Two of them agree on a failover.
+    pub sentinels: [Server; 3],
+}
+
+impl Sentinels {
+    /// Starts all and waits until they know each other.
+    ///
+    /// A primary that is silent for `down_after` is replaced. `args` are added to the command lines
+    /// of the data nodes.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be started, or they do not find each other within 20 s.
+    pub fn start(args: &[&str], down_after: Duration) -> Result<Self, ServerError> {
+        let primary = Server::start(&[args, &["--repl-timeout", "60"]].concat())?;
+        let port = primary.port().to_string();
+        let replica = Server::start(&[args, &["--replicaof", "127.0.0.1", &port]].concat())?;
+        let sentinel = || {
+            let mut sentinel = Server::sentinel(vec![
+                format!("sentinel monitor {MASTER} 127.0.0.1 {port} 2"),
+                format!("sentinel down-after-milliseconds {MASTER} {}", down_after.as_millis()),
+                format!("sentinel failover-timeout {MASTER} 3000"),
+            ])?;
+            sentinel.spawn().map(|()| sentinel)
+        };
+        let group =
+            Self { data: [primary, replica], sentinels: [sentinel()?, sentinel()?, sentinel()?] };
+        wait_for("the Sentinels to find each other", START_LIMIT, || group.is_whole())?;
+        Ok(group)
+    }
+
+    /// Whether the replica is in step, and every Sentinel knows it and the other two.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let links =
+            self.data.iter().filter_map(|node| node.info("replication", "master_link_status"));
+        let known = |sentinel: &Server| {
+            sentinel.info("sentinel", "master0").is_some_and(|line| {
+                line.contains("status=ok") && line.contains("slaves=1,sentinels=3")
+            })
+        };
+        links.collect::<Vec<_>>() == ["up"] && self.sentinels.iter().all(known)
+    }
+
+    /// What a store connects to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let hosts = self.sentinels.each_ref().map(|server| format!("127.0.0.1:{}", server.port()));
+        format!("redis-sentinel://{}/{MASTER}", hosts.join(","))
+    }
+}
