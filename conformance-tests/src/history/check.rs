@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::body::Computed;
-use super::event::{Event, Filled, History, Invalidation, Missed, Outcome, Served};
+use super::event::{Event, Fault, Filled, History, Invalidation, Outcome, Served};
 use super::index::Running;
-use super::verdict::{Meters, Rule, Verdict, Violation};
+use super::verdict::{Loss, Meters, Rule, Verdict, Violation};
 
 /// A put that was dropped may still take effect for so long, in nanoseconds.
 const GRACE: u64 = 1_000_000_000;
@@ -20,7 +20,8 @@ impl History {
             _ => None,
         });
         let violations = served.flat_map(|served| log.violations(served)).collect();
-        Verdict { seed: self.seed, violations, meters: log.meters(self) }
+        let losses = self.events.iter().filter_map(|event| log.loss(event)).collect();
+        Verdict { seed: self.seed, violations, losses, meters: log.meters(self) }
     }
 }
 
@@ -30,6 +31,8 @@ struct Log<'h> {
     by_key: HashMap<u32, KeyLog<'h>>,
     by_tag: HashMap<u32, TagLog>,
     invalidations: Vec<&'h Invalidation>,
+    /// At the beginning of each fault that may make the store forget: its end.
+    forgetting: Running<u64>,
 }
 
 /// The invalidations of a tag. The numbers beside the times are places in `invalidations`.
@@ -70,7 +73,7 @@ impl<'h> Log<'h> {
                     }
                     invalidations.push(invalidation);
                 }
-                Event::Served(_) | Event::Missed(_) | Event::Failed(_) => {}
+                Event::Served(_) | Event::Missed(_) | Event::Failed(_) | Event::Fault(_) => {}
             }
         }
         let tag_log = |(tag, of_tag): (u32, Vec<_>)| (tag, TagLog::new(&of_tag, &invalidations));
@@ -78,6 +81,7 @@ impl<'h> Log<'h> {
             fills,
             by_key: by_key.into_iter().map(|(key, fills)| (key, KeyLog::new(fills))).collect(),
             by_tag: by_tag.into_iter().map(tag_log).collect(),
+            forgetting: forgetting(history),
             invalidations,
         }
     }
@@ -137,43 +141,72 @@ impl<'h> Log<'h> {
         let mut meters = Meters::default();
         for event in &history.events {
             match event {
-                Event::Served(_) => {
+                Event::Served(served) => {
                     meters.lookups += 1;
                     meters.hits += 1;
+                    let owed = self.owed(served.key, served.start, served.end);
+                    meters.owed += u64::from(owed.is_some());
                 }
                 Event::Missed(missed) => {
                     meters.lookups += 1;
-                    meters.unexplained_misses += u64::from(self.is_unexplained_miss(missed));
+                    let owed = self.owed(missed.key, missed.start, missed.end);
+                    meters.owed += u64::from(owed.is_some());
+                    meters.unexplained_misses += u64::from(owed.is_some());
                 }
                 Event::Filled(filled) => {
                     meters.puts += 1;
                     meters.stored += u64::from(filled.outcome == Outcome::Stored);
+                    meters.owed += u64::from(self.is_owed(filled));
                     if filled.outcome == Outcome::Superseded {
                         meters.superseded += 1;
-                        let explained = self.touched(&filled.content, filled.asked, filled.end);
-                        meters.unexplained_superseded += u64::from(!explained);
+                        meters.unexplained_superseded += u64::from(self.is_owed(filled));
                     }
                 }
                 Event::Invalidated(invalidation) => {
                     meters.invalidations += u64::from(invalidation.ret.is_some());
                 }
                 Event::Failed(_) => meters.failures += 1,
+                Event::Fault(_) => {}
             }
         }
         meters
     }
 
-    /// Whether the last put before the miss stored something that nothing made invalid. Where
-    /// puts overlap it is not known which was last.
-    fn is_unexplained_miss(&self, missed: &Missed) -> bool {
-        let Some(last) = self.by_key.get(&missed.key).and_then(|log| log.last_put(missed.end))
-        else {
-            return false;
-        };
-        last.outcome == Outcome::Stored
-            && last.end < missed.start
-            && missed.end < last.kept_until
-            && !self.touched(&last.content, last.asked, missed.end)
+    fn loss(&self, event: &Event) -> Option<Loss> {
+        match event {
+            Event::Missed(missed) => {
+                let fill = self.owed(missed.key, missed.start, missed.end)?.clone();
+                Some(Loss::Forgotten { fill, missed: missed.clone() })
+            }
+            Event::Filled(filled) => (filled.outcome == Outcome::Superseded
+                && self.is_owed(filled))
+            .then(|| Loss::Denied { fill: filled.clone() }),
+            _ => None,
+        }
+    }
+
+    /// The fill that I2 owes to a lookup: the last put before it stored something that nothing made
+    /// invalid, and nothing happened that a store may forget at. Where puts overlap it is not known
+    /// which was last.
+    fn owed(&self, key: u32, start: u64, end: u64) -> Option<&'h Filled> {
+        let last = self.by_key.get(&key)?.last_put(end)?;
+        let owed = last.outcome == Outcome::Stored
+            && last.end < start
+            && end < last.kept_until
+            && !self.touched(&last.content, last.asked, end)
+            && !self.forgot(last.asked, end);
+        owed.then_some(last)
+    }
+
+    /// Whether I2 says that a put had to be stored.
+    fn is_owed(&self, filled: &Filled) -> bool {
+        matches!(filled.outcome, Outcome::Stored | Outcome::Superseded)
+            && !self.touched(&filled.content, filled.asked, filled.end)
+            && !self.forgot(filled.asked, filled.end)
+    }
+
+    fn forgot(&self, from: u64, to: u64) -> bool {
+        self.forgetting.before(to).is_some_and(|end| end > from)
     }
 
     /// Whether an invalidation of one of its tags, acknowledged or not, was under way at any time
@@ -184,6 +217,14 @@ impl<'h> Log<'h> {
             begun.is_some_and(|ret| ret > from)
         })
     }
+}
+
+fn forgetting(history: &History) -> Running<u64> {
+    let faults = history.events.iter().filter_map(|event| match event {
+        Event::Fault(Fault { from, to, forgets: true, .. }) => Some((*from, *to)),
+        _ => None,
+    });
+    Running::new(faults.collect())
 }
 
 impl TagLog {
@@ -243,126 +284,4 @@ fn violation(rule: Rule, served: &Served) -> Violation {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::history::event::{Actor, EVERYTHING};
-
-    const BY: Actor = Actor { handle: 0, task: 0 };
-    const TAG: u32 = 3;
-
-    /// A fill whose ticket is asked for at `asked` and whose put ends 10 later.
-    fn fill(fill: u64, asked: u64, version: u64, outcome: Outcome) -> Filled {
-        let seen = vec![(TAG, version), (EVERYTHING, 1)];
-        let content = Computed { key: 0, fill, at: asked + 2, seen };
-        let kept_until = u64::MAX;
-        Filled { by: BY, asked, put: asked + 5, end: asked + 10, kept_until, outcome, content }
-    }
-
-    fn invalidation(call: u64, ret: Option<u64>, tag: u32, version: u64) -> Event {
-        Event::Invalidated(Invalidation { by: BY, call, ret, tags: vec![(tag, version)] })
-    }
-
-    fn served(start: u64, fill: &Filled) -> Event {
-        let content = Some(fill.content.clone());
-        Event::Served(Served { by: BY, start, end: start + 1, key: 0, content })
-    }
-
-    fn missed(start: u64) -> Event {
-        Event::Missed(Missed { by: BY, start, end: start + 1, key: 0 })
-    }
-
-    fn verdict(events: Vec<Event>) -> (Vec<Rule>, Meters) {
-        let verdict = History::new(0, events).check();
-        (verdict.violations.iter().map(|violation| violation.rule).collect(), verdict.meters)
-    }
-
-    fn rules(events: Vec<Event>) -> Vec<Rule> {
-        verdict(events).0
-    }
-
-    #[test]
-    fn served_after_the_return_is_stale_by_both_rules() {
-        let old = fill(1, 100, 1, Outcome::Stored);
-        let of = |tag| {
-            vec![
-                Event::Filled(old.clone()),
-                invalidation(200, Some(210), tag, 2),
-                served(211, &old),
-            ]
-        };
-        assert_eq!(rules(of(TAG)), [Rule::Interval, Rule::Version]);
-        assert_eq!(rules(of(EVERYTHING)), [Rule::Interval, Rule::Version]);
-        assert_eq!(rules(of(TAG + 1)), []);
-    }
-
-    #[test]
-    fn what_overlaps_or_is_not_acknowledged_forbids_nothing() {
-        let old = fill(1, 100, 1, Outcome::Stored);
-        for (call, ret) in [(200, Some(210)), (200, None)] {
-            let start = 210;
-            let events = vec![
-                Event::Filled(old.clone()),
-                invalidation(call, ret, TAG, 2),
-                served(start, &old),
-            ];
-            assert_eq!(rules(events), [], "{ret:?}");
-        }
-    }
-
-    #[test]
-    fn a_fill_begun_between_change_and_call_is_only_old_by_the_first_rule() {
-        // It read the new version before the call: fresh data, but the contract counts tickets.
-        let early = fill(1, 197, 2, Outcome::Stored);
-        let events = vec![
-            Event::Filled(early.clone()),
-            invalidation(200, Some(210), TAG, 2),
-            served(220, &early),
-        ];
-        assert_eq!(rules(events), [Rule::Interval]);
-    }
-
-    #[test]
-    fn superseded_and_replaced_fills_are_not_served() {
-        let gone = fill(1, 100, 1, Outcome::Superseded);
-        assert_eq!(
-            rules(vec![Event::Filled(gone.clone()), served(111, &gone)]),
-            [Rule::Superseded]
-        );
-        assert_eq!(rules(vec![Event::Filled(gone.clone()), served(109, &gone)]), []);
-        let (one, two) = (fill(1, 100, 1, Outcome::Stored), fill(2, 200, 1, Outcome::Stored));
-        let both = |start, fill| {
-            let fills = [Event::Filled(one.clone()), Event::Filled(two.clone())];
-            fills.into_iter().chain([served(start, fill)]).collect()
-        };
-        assert_eq!(rules(both(211, &one)), [Rule::Replaced]);
-        assert_eq!(rules(both(209, &one)), []);
-        assert_eq!(rules(both(211, &two)), []);
-    }
-
-    #[test]
-    fn what_no_fill_wrote_is_foreign() {
-        let mut other = fill(1, 100, 1, Outcome::Stored);
-        other.content.key = 1;
-        assert_eq!(rules(vec![served(200, &other)]), [Rule::Foreign]);
-        let torn = Served { by: BY, start: 1, end: 2, key: 0, content: None };
-        assert_eq!(rules(vec![Event::Served(torn)]), [Rule::Foreign]);
-    }
-
-    #[test]
-    fn misses_and_superseded_puts_want_a_reason() {
-        let stored = || Event::Filled(fill(1, 100, 1, Outcome::Stored));
-        let superseded = || Event::Filled(fill(2, 300, 2, Outcome::Superseded));
-        let unexplained = |events| {
-            let (_, meters) = verdict(events);
-            (meters.unexplained_misses, meters.unexplained_superseded)
-        };
-        assert_eq!(unexplained(vec![stored(), missed(120)]), (1, 0));
-        assert_eq!(unexplained(vec![stored(), missed(109)]), (0, 0));
-        let near = invalidation(150, Some(160), TAG, 2);
-        assert_eq!(unexplained(vec![stored(), near.clone(), missed(170)]), (0, 0));
-        assert_eq!(unexplained(vec![near, superseded()]), (0, 1));
-        assert_eq!(unexplained(vec![invalidation(290, Some(301), TAG, 2), superseded()]), (0, 0));
-        let elsewhere = invalidation(302, Some(303), TAG + 1, 2);
-        assert_eq!(unexplained(vec![elsewhere, superseded()]), (0, 1));
-    }
-}
+mod tests;

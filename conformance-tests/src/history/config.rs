@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Settings of a run. The seed decides what each task does; which task gets ahead is up to the
 /// machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Config {
     /// Decides every random choice.
@@ -17,13 +19,15 @@ pub struct Config {
     pub keys: u32,
     /// Tags; the first half is known from requests, the rest only from responses.
     pub tags: u32,
+    /// How often a task rests 1–3 ms after a hit, in percent.
+    pub rest: u32,
 }
 
 impl Config {
-    /// 3 s; 4 tasks per handle; 48 keys; 16 tags.
+    /// 3 s; 4 tasks per handle; 48 keys; 16 tags; a rest after one hit in ten.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
-        Self { seed, duration: Duration::from_secs(3), tasks: 4, keys: 48, tags: 16 }
+        Self { seed, duration: Duration::from_secs(3), tasks: 4, keys: 48, tags: 16, rest: 10 }
     }
 
     /// Lets the tasks work this long.
@@ -51,6 +55,13 @@ impl Config {
     #[must_use]
     pub const fn with_tags(mut self, tags: u32) -> Self {
         self.tags = tags;
+        self
+    }
+
+    /// Sets how often a task rests after a hit, in percent.
+    #[must_use]
+    pub const fn with_rest(mut self, percent: u32) -> Self {
+        self.rest = percent;
         self
     }
 }

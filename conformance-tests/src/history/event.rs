@@ -43,7 +43,9 @@ pub enum Event {
     /// Something was invalidated.
     Invalidated(Invalidation),
     /// The store could not be asked.
-    Failed(Actor),
+    Failed(Failure),
+    /// Something was done to the store or to a process.
+    Fault(Fault),
 }
 
 /// Who did it.
@@ -84,6 +86,36 @@ pub struct Missed {
     pub end: u64,
     /// What was asked for.
     pub key: u32,
+}
+
+/// A lookup, or a ticket asked for, that ended in an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "other generators build it; it is complete")]
+pub struct Failure {
+    /// Who asked.
+    pub by: Actor,
+    /// Read before the call.
+    pub start: u64,
+    /// Read after it.
+    pub end: u64,
+}
+
+/// Something done to the store or to a process, or found to have happened to it.
+///
+/// I1 holds through all faults; a fault only says when I2 is not owed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "other generators build it; it is complete")]
+pub struct Fault {
+    /// What it is; faults of one name are counted together.
+    pub name: String,
+    /// Read before it began.
+    pub from: u64,
+    /// Read after it was over, all consequences included.
+    pub to: u64,
+    /// Whether the store may forget or refuse between the two: then I2 is not owed.
+    pub forgets: bool,
+    /// Whether it was done on purpose, and counts as an injection.
+    pub injected: bool,
 }
 
 /// A fill from its ticket to the outcome of its put.

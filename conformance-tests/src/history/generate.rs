@@ -1,24 +1,26 @@
 //! The tasks that make a history.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cache_core::clock::{Clock, SystemClock};
+use cache_core::clock::{Clock, SystemClock, unix_millis};
 use cache_core::entry::{Content, Entry};
 use cache_core::key::Digest;
 use cache_core::key::vary::VariantRecord;
 use cache_core::store::{Lookup, PutOutcome, Selection, Store, Ticket};
 use cache_core::tag::Tag;
 use http::header::ACCEPT;
+use tokio::sync::mpsc;
 
 use super::body::Computed;
 use super::config::Config;
 use super::event::{
-    Actor, EVERYTHING, Event, Filled, History, Invalidation, Missed, Outcome, Served,
+    Actor, EVERYTHING, Event, Failure, Filled, History, Invalidation, Missed, Outcome, Served,
 };
 use super::random::Random;
-use super::world::World;
+use super::world::{Names, Register, Truth};
 use crate::cx::poll_times;
 
 /// Works on the store through `handles` for the time set, and returns what happened.
@@ -30,37 +32,102 @@ use crate::cx::poll_times;
 ///
 /// There is no runtime, or the store panics.
 pub async fn run(handles: Vec<Arc<dyn Store>>, config: Config) -> History {
-    let world = Arc::new(World::new(&config));
-    let deadline = SystemClock.monotonic() + config.duration;
-    let mut tasks = Vec::new();
+    let started = unix_millis(SystemClock.now());
+    let (log, mut events) = mpsc::channel(LOG_ROOM);
+    let stage = Stage {
+        run: format!("history-{:x}-{started:x}-{:x}", config.seed, std::process::id()),
+        truth: Arc::new(Register::new(&config)),
+        clock: own_clock,
+        until: own_clock() + nanos(config.duration),
+        log,
+    };
+    let mut handles_at_work = Vec::new();
     for (handle, store) in (0_u32..).zip(handles) {
-        for task in 0..=u32::try_from(config.tasks).unwrap_or(u32::MAX - 1) {
-            let by = Actor { handle, task };
-            let random = Random::new(config.seed, stream(by));
-            let (store, world) = (Arc::clone(&store), Arc::clone(&world));
-            let mut worker =
-                Worker { by, store, world, random, deadline, fills: 0, events: Vec::new() };
-            tasks.push(tokio::spawn(async move {
-                // Task 0 of each handle is the one that invalidates.
-                if task == 0 {
-                    worker.invalidates().await;
-                } else {
-                    worker.asks().await;
-                }
-                worker.events
-            }));
-        }
+        let stage = stage.clone();
+        handles_at_work.push(tokio::spawn(work(store, handle, config, stage)));
     }
+    drop(stage);
     let mut history = History::new(config.seed, Vec::new());
-    for task in tasks {
-        match task.await {
-            Ok(events) => history.events.extend(events),
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // Only at the end of the runtime, when nobody waits for this.
-            Err(_) => {}
-        }
+    while let Some(event) = events.recv().await {
+        history.events.push(event);
+    }
+    for handle in handles_at_work {
+        resumed(handle.await);
     }
     history
+}
+
+/// How many events may wait to be taken.
+const LOG_ROOM: usize = 1024;
+
+/// What the tasks of a run have in common, wherever they are.
+#[derive(Clone)]
+#[expect(clippy::exhaustive_structs, reason = "other harnesses build it; it is complete")]
+pub struct Stage {
+    /// Names the run; keys and tags are unique to it, so that runs may share a server.
+    pub run: String,
+    /// The truth behind the cache.
+    pub truth: Arc<dyn Truth>,
+    /// Nanoseconds, on a clock that never goes backwards and that all tasks of the run share:
+    /// `machine_time` if they are in several processes.
+    pub clock: fn() -> u64,
+    /// When they stop.
+    pub until: u64,
+    /// Where what happens is written down.
+    pub log: mpsc::Sender<Event>,
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stage")
+            .field("run", &self.run)
+            .field("until", &self.until)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The part of one handle in a run, which may have others in other processes. `handle` is its
+/// number, unique in the run, at most 2²⁴.
+///
+/// # Panics
+///
+/// There is no runtime, or the store panics.
+///
+/// # Cancellation
+///
+/// The tasks go on until their time is over, or until nobody takes their events.
+pub async fn work(store: Arc<dyn Store>, handle: u32, config: Config, stage: Stage) {
+    let names = Arc::new(Names::new(&stage.run, &config));
+    let mut tasks = Vec::new();
+    for task in 0..=u32::try_from(config.tasks).unwrap_or(u32::MAX - 1) {
+        let by = Actor { handle, task };
+        let mut worker = Worker {
+            by,
+            store: Arc::clone(&store),
+            names: Arc::clone(&names),
+            stage: stage.clone(),
+            random: Random::new(config.seed, stream(by)),
+            rest: config.rest,
+            fills: 0,
+        };
+        tasks.push(tokio::spawn(async move {
+            // Task 0 of each handle is the one that invalidates.
+            if task == 0 { worker.invalidates().await } else { worker.asks().await }
+        }));
+    }
+    drop(stage);
+    for task in tasks {
+        resumed(task.await);
+    }
+}
+
+fn resumed(ended: Result<(), tokio::task::JoinError>) {
+    // Cancelled only at the end of the runtime, when nobody waits for this.
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
 }
 
 const fn stream(by: Actor) -> u64 {
@@ -70,42 +137,56 @@ const fn stream(by: Actor) -> u64 {
 struct Worker {
     by: Actor,
     store: Arc<dyn Store>,
-    world: Arc<World>,
+    names: Arc<Names>,
+    stage: Stage,
     random: Random,
-    deadline: Duration,
+    rest: u32,
     fills: u64,
-    events: Vec<Event>,
 }
 
 impl Worker {
+    fn now(&self) -> u64 {
+        (self.stage.clock)()
+    }
+
+    fn goes_on(&self) -> bool {
+        self.now() < self.stage.until && !self.stage.log.is_closed()
+    }
+
+    async fn log(&self, event: Event) {
+        // Nobody takes it any more at the end of an aborted run only.
+        let _ = self.stage.log.send(event).await;
+    }
+
     async fn asks(&mut self) {
-        while SystemClock.monotonic() < self.deadline {
+        while self.goes_on() {
             // The smaller of two draws: some keys are hotter than others.
-            let keys = self.world.keys();
+            let keys = self.names.keys();
             let key = self.random.below(keys).min(self.random.below(keys));
             self.ask(key).await;
         }
     }
 
     async fn ask(&mut self, key: u32) {
-        let start = now();
+        let start = self.now();
         let Some(lookup) = self.lookup(key).await else {
-            self.events.push(Event::Failed(self.by));
+            let (by, end) = (self.by, self.now());
+            self.log(Event::Failed(Failure { by, start, end })).await;
             return self.pause(100).await;
         };
-        let (by, end) = (self.by, now());
+        let (by, end) = (self.by, self.now());
         match lookup {
             Lookup::Found(entry, ticket) => {
                 let content = self.read(key, &entry);
-                self.events.push(Event::Served(Served { by, start, end, key, content }));
+                self.log(Event::Served(Served { by, start, end, key, content })).await;
                 if self.random.percent(5) {
                     self.refresh(key, start, ticket).await;
                 } else {
-                    self.pause(10).await;
+                    self.pause(self.rest).await;
                 }
             }
             Lookup::Miss(ticket) => {
-                self.events.push(Event::Missed(Missed { by, start, end, key }));
+                self.log(Event::Missed(Missed { by, start, end, key })).await;
                 self.fill(key, start, ticket).await;
             }
             _ => {}
@@ -116,12 +197,12 @@ impl Worker {
     async fn lookup(&mut self, key: u32) -> Option<Lookup> {
         let hints = match self.random.below(4) {
             0 => vec![],
-            1 => vec![self.world.declared(key)],
-            2 => vec![self.world.declared(key), self.world.discovered(key, 4)],
-            _ => vec![self.random.below(self.world.tags())],
+            1 => vec![self.names.declared(key)],
+            2 => vec![self.names.declared(key), self.names.discovered(key, 4)],
+            _ => vec![self.random.below(self.names.tags())],
         };
-        let hints: Vec<Tag> = self.world.named(hints).to_vec();
-        let name = self.world.key(key)?;
+        let hints: Vec<Tag> = self.names.named(hints).to_vec();
+        let name = self.names.key(key)?;
         let at_once =
             if self.random.percent(50) { self.store.try_lookup(name, &hints) } else { None };
         match at_once {
@@ -133,8 +214,8 @@ impl Worker {
     /// What the entry says, if all of it is of one piece.
     fn read(&self, key: u32, entry: &Entry) -> Option<Computed> {
         let content = Computed::from_body(entry.body())?;
-        let tags = self.world.named(content.seen.iter().map(|(tag, _)| *tag));
-        (self.world.key(key) == Some(entry.key()) && tags == *entry.tags()).then_some(content)
+        let tags = self.names.named(content.seen.iter().map(|(tag, _)| *tag));
+        (self.names.key(key) == Some(entry.key()) && tags == *entry.tags()).then_some(content)
     }
 
     /// A fill with an entry in place, by the ticket that came with it or by a new one.
@@ -142,32 +223,40 @@ impl Worker {
         if let Some(ticket) = ticket {
             return self.fill(key, found_at, ticket).await;
         }
-        let asked = now();
-        let Some(name) = self.world.key(key) else { return };
+        let asked = self.now();
+        let Some(name) = self.names.key(key) else { return };
         match self.store.begin(name).await {
             Ok(ticket) => self.fill(key, asked, ticket).await,
-            Err(_) => self.events.push(Event::Failed(self.by)),
+            Err(_) => {
+                let (by, end) = (self.by, self.now());
+                self.log(Event::Failed(Failure { by, start: asked, end })).await;
+            }
         }
     }
 
     async fn fill(&mut self, key: u32, asked: u64, ticket: Ticket) {
-        let at = now();
-        let seen = self.world.read(key);
+        let at = self.now();
+        let Some(seen) = self.stage.truth.read(key).await else { return };
         self.work().await;
         if self.random.percent(2) {
             // The handler failed: the ticket is dropped.
             return;
         }
-        self.fills += 1;
-        let content = Computed { key, fill: stream(self.by) << 24 | self.fills, at, seen };
+        let content = Computed { key, fill: self.next_fill(), at, seen };
         let life = self.life();
-        let kept_until = now() + nanos(life);
+        let kept_until = self.now() + nanos(life);
         let Some(entry) = self.entry(&content, life) else { return };
-        let put = now();
+        let put = self.now();
         let outcome = self.put(ticket, entry).await;
-        let (by, end) = (self.by, now());
+        let (by, end) = (self.by, self.now());
         let filled = Filled { by, asked, put, end, kept_until, outcome, content };
-        self.events.push(Event::Filled(filled));
+        self.log(Event::Filled(filled)).await;
+    }
+
+    /// 24 bits for the handle, 12 for the task, the rest for the fill.
+    const fn next_fill(&mut self) -> u64 {
+        self.fills += 1;
+        (self.by.handle as u64) << 40 | (self.by.task as u64) << 28 | self.fills
     }
 
     /// What a handler takes: 0–4 ms, one in twenty 20 ms.
@@ -189,10 +278,10 @@ impl Worker {
     fn entry(&self, content: &Computed, life: Duration) -> Option<Entry> {
         // Any content will do; this one needs no more than a name.
         let (record, _) = VariantRecord::default().with(&[ACCEPT], Digest::of(b"history"))?;
-        let tags = self.world.named(content.seen.iter().map(|(tag, _)| *tag));
+        let tags = self.names.named(content.seen.iter().map(|(tag, _)| *tag));
         let body = Bytes::from(content.to_body());
         let keep_until = SystemClock.now() + life;
-        let key = *self.world.key(content.key)?;
+        let key = *self.names.key(content.key)?;
         Some(Entry::new(key, tags, keep_until, Content::Variants(record), body))
     }
 
@@ -210,7 +299,7 @@ impl Worker {
     }
 
     async fn invalidates(&mut self) {
-        while SystemClock.monotonic() < self.deadline {
+        while self.goes_on() {
             let millis = u64::from(1 + self.random.below(8));
             tokio::time::sleep(Duration::from_millis(millis)).await;
             self.invalidate().await;
@@ -223,25 +312,26 @@ impl Worker {
         let tags = self.selection();
         let what = match tags.first() {
             Some(&EVERYTHING) => Selection::All,
-            _ => Selection::Tags(self.world.named(tags.iter().copied())),
+            _ => Selection::Tags(self.names.named(tags.iter().copied())),
         };
-        let tags = tags.into_iter().map(|tag| (tag, self.world.change(tag))).collect();
-        let call = now();
-        let invalidation = self.store.invalidate(&what);
+        let Some(tags) = self.stage.truth.change(&tags).await else { return };
+        let call = self.now();
+        let store = Arc::clone(&self.store);
+        let invalidation = store.invalidate(&what);
         let done = if self.random.percent(2) {
             poll_times(1, invalidation).await
         } else {
             Some(invalidation.await)
         };
-        let ret = matches!(done, Some(Ok(_))).then(now);
+        let ret = matches!(done, Some(Ok(_))).then(|| self.now());
         let by = self.by;
-        self.events.push(Event::Invalidated(Invalidation { by, call, ret, tags }));
+        self.log(Event::Invalidated(Invalidation { by, call, ret, tags })).await;
     }
 
     fn selection(&mut self) -> Vec<u32> {
         let clear = self.random.below(200) == 0;
         let more = if self.random.percent(20) { 2 } else { 0 };
-        let tags = self.world.tags();
+        let tags = self.names.tags();
         if clear {
             return vec![EVERYTHING];
         }
@@ -262,7 +352,8 @@ impl Worker {
     }
 }
 
-fn now() -> u64 {
+/// Good for one process.
+fn own_clock() -> u64 {
     nanos(SystemClock.monotonic())
 }
 

@@ -18,7 +18,11 @@
 //!
 //! Log and checks know nothing of the generator: events are serde values with times in
 //! nanoseconds, and histories [merge](History::merge), so that several processes with a common
-//! clock can write one.
+//! clock can write one. Each process does its part with [`work`]; the program `examples/checker` of
+//! this workspace starts such processes over real Redis servers, and breaks both.
+//!
+//! Faults are events, too. They never excuse a violation of I1; they say when a loss is no breach
+//! of I2 ([`Loss`]), and what a violation came after ([`History::tally`]).
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -36,18 +40,27 @@
 
 mod body;
 mod check;
+#[cfg(feature = "servers")]
+mod clock;
 mod config;
 mod event;
 mod generate;
 mod index;
 mod random;
+mod tally;
 mod verdict;
 mod world;
 
 pub use self::body::Computed;
+#[cfg(feature = "servers")]
+pub use self::clock::machine_time;
 pub use self::config::Config;
 pub use self::event::{
-    Actor, EVERYTHING, Event, Filled, History, Invalidation, Missed, Outcome, Served,
+    Actor, EVERYTHING, Event, Failure, Fault, Filled, History, Invalidation, Missed, Outcome,
+    Served,
 };
-pub use self::generate::run;
-pub use self::verdict::{Meters, Rule, Verdict, Violation};
+pub use self::generate::{Stage, run, work};
+pub use self::random::Random;
+pub use self::tally::Tally;
+pub use self::verdict::{Loss, Meters, Rule, Verdict, Violation};
+pub use self::world::{Register, Truth};

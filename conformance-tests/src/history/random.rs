@@ -1,18 +1,19 @@
 //! A small seeded generator (`SplitMix64`).
 
-/// Random numbers, the same for the same seed and stream.
+/// Random numbers (`SplitMix64`), the same for the same seed and stream.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     /// Streams of one seed are independent of each other.
-    pub(super) const fn new(seed: u64, stream: u64) -> Self {
+    #[must_use]
+    pub const fn new(seed: u64, stream: u64) -> Self {
         let mut random = Self(seed ^ stream.wrapping_mul(0xA076_1D64_78BD_642F));
         random.next();
         random
     }
 
-    pub(super) const fn next(&mut self) -> u64 {
+    pub(crate) const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -21,12 +22,13 @@ impl Random {
     }
 
     /// Below `end`, which is at least taken as 1. The bias is far below what matters here.
-    pub(super) fn below(&mut self, end: u32) -> u32 {
+    pub fn below(&mut self, end: u32) -> u32 {
         let scaled = (self.next() >> 32) * u64::from(end.max(1));
         u32::try_from(scaled >> 32).unwrap_or(0)
     }
 
-    pub(super) fn percent(&mut self, chance: u32) -> bool {
+    /// Whether a chance in percent came up.
+    pub fn percent(&mut self, chance: u32) -> bool {
         self.below(100) < chance
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::event::{Filled, Invalidation, Served};
+use super::event::{Filled, Invalidation, Missed, Served};
 
 /// The result of a check.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub struct Verdict {
     pub seed: u64,
     /// What must not have happened.
     pub violations: Vec<Violation>,
+    /// What I2 owed and the store did not give.
+    pub losses: Vec<Loss>,
     /// How useful the store was.
     pub meters: Meters,
 }
@@ -30,6 +32,25 @@ pub struct Violation {
     pub invalidation: Option<Invalidation>,
     /// The later fill that forbids it, if it is one that does.
     pub later: Option<Filled>,
+}
+
+/// Something that I2 owed: its premise is proved by the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Loss {
+    /// A miss, though the last put of the key was `Stored`, within its life, and nothing came near
+    /// it: no invalidation of its tags, no fault that may make a store forget.
+    Forgotten {
+        /// The fill that was owed.
+        fill: Filled,
+        /// The lookup that missed it.
+        missed: Missed,
+    },
+    /// `Superseded`, though nothing came near the fill.
+    Denied {
+        /// The fill.
+        fill: Filled,
+    },
 }
 
 /// The rules that a history is checked against.
@@ -69,6 +90,9 @@ pub struct Meters {
     pub failures: u64,
     /// Acknowledged invalidations.
     pub invalidations: u64,
+    /// Lookups that had to hit and puts that had to be stored, whether they were or not: how much
+    /// the check of I2 could see.
+    pub owed: u64,
     /// Misses right after a `Stored` put that nothing had made invalid: forgotten entries.
     pub unexplained_misses: u64,
     /// Puts `Superseded` though no invalidation of their tags came near.
@@ -156,7 +180,19 @@ impl fmt::Display for Verdict {
         for violation in self.violations.iter().take(SHOWN) {
             writeln!(f, "{violation}")?;
         }
+        for loss in self.losses.iter().take(SHOWN) {
+            writeln!(f, "{loss}")?;
+        }
         Ok(())
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forgotten { fill, missed } => write!(f, "Forgotten:\n  {fill:?}\n  {missed:?}"),
+            Self::Denied { fill } => write!(f, "Denied:\n  {fill:?}"),
+        }
     }
 }
 
@@ -181,13 +217,14 @@ impl fmt::Display for Meters {
         write!(
             f,
             "{} lookups, hit ratio {:.3}; {} puts, superseded {:.3}; {} invalidations, refills \
-             per invalidation {:.2}; unexplained misses {}, unexplained superseded {}; failures {}",
+             per invalidation {:.2}; owed {}, unexplained misses {}, unexplained superseded {}; failures {}",
             self.lookups,
             self.hit_ratio(),
             self.puts,
             self.superseded_share(),
             self.invalidations,
             self.refills_per_invalidation(),
+            self.owed,
             self.unexplained_misses,
             self.unexplained_superseded,
             self.failures,
