@@ -1,0 +1,84 @@
+//! A small caching reverse proxy on actix-web.
+//!
+//! [`proxy`] and [`message`] are the wiring; asking the origin, the fields that end here and the
+//! policy are in `cache-proxy-common`, which `cache-proxy` shares. All caching is the layer's.
+
+mod message;
+mod proxy;
+
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use actix_web::rt::System;
+use actix_web::{App, HttpServer, web};
+use adapter_actix::Cache;
+use cache_proxy_common::args::{self, Command, Options};
+use cache_proxy_common::origin::Origin;
+use cache_proxy_common::store;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long requests under way may take once the program was asked to stop.
+const GRACE: Duration = Duration::from_millis(400);
+
+fn main() -> ExitCode {
+    let options = match args::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Serve(options)) => options,
+        Ok(Command::Help) => {
+            let usage = "Usage: cache-proxy-actix --origin URL [OPTIONS]";
+            let _ = write!(io::stdout(), "{usage}\n\n{}", args::OPTIONS);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return refuse(&format!("{error} (see --help)")),
+    };
+    match System::new().block_on(run(*options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => refuse(&message),
+    }
+}
+
+fn refuse(message: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "cache-proxy-actix: {message}");
+    ExitCode::from(2)
+}
+
+async fn run(options: Options) -> Result<(), String> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    let cache = Cache::from(store::cache(&options).await?);
+    let layer = cache.layer(options.policy.clone()).map_err(|error| error.to_string())?;
+    let origin = web::Data::new(Origin::new(options.origin.clone(), options.patience));
+    let listen = options.listen;
+    let listener =
+        TcpListener::bind(listen).map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(origin.clone())
+            .wrap(layer.clone())
+            .default_service(web::to(proxy::pass))
+    });
+    let server = server.workers(options.workers.get()).disable_signals();
+    let server = server.listen(listener).map_err(|error| error.to_string())?.run();
+    announce(&format!("listening on http://{address}")).map_err(|error| error.to_string())?;
+
+    let handle = server.handle();
+    let asked_to_stop = async move {
+        terminate.recv().await;
+        // It also waits for connections that are merely kept.
+        let _ = tokio::time::timeout(GRACE, handle.stop(true)).await;
+    };
+    tokio::select! {
+        result = server => result.map_err(|error| error.to_string())?,
+        () = asked_to_stop => {}
+    }
+    cache.close().await;
+    Ok(())
+}
+
+/// The first line of the output, which whoever started the program waits for.
+fn announce(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
