@@ -1,0 +1,95 @@
+//! The command line.
+
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+
+pub(crate) const USAGE: &str = "\
+Measures the cache.
+
+Usage: bench instructions [--only TEXT] [--profile] [--smoke]
+         Instructions of one call in the process, counted by callgrind.
+           --only TEXT  only cases whose name contains TEXT
+           --profile    also print where the instructions are
+           --smoke      run every case once without valgrind, check its answers, count nothing
+       bench calls CASE COUNT
+         What `instructions` runs under callgrind.
+";
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help,
+    Instructions(Instructions),
+    Calls { case: String, count: usize },
+}
+
+/// How to count instructions.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Instructions {
+    pub(crate) only: Option<String>,
+    pub(crate) profile: bool,
+    pub(crate) smoke: bool,
+}
+
+/// Reads the arguments, without the program's name.
+pub(crate) fn parse(
+    arguments: impl IntoIterator<Item = std::ffi::OsString>,
+) -> Result<Command, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    match parser.next()? {
+        None | Some(Short('h') | Long("help")) => Ok(Command::Help),
+        Some(Value(name)) => match name.string()?.as_str() {
+            "instructions" => instructions(&mut parser),
+            "calls" => calls(&mut parser),
+            other => Err(format!("no command '{other}'").into()),
+        },
+        Some(other) => Err(other.unexpected()),
+    }
+}
+
+fn instructions(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let mut options = Instructions::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("only") => options.only = Some(parser.value()?.string()?),
+            Long("profile") => options.profile = true,
+            Long("smoke") => options.smoke = true,
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Command::Instructions(options))
+}
+
+fn calls(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    Ok(Command::Calls { case: parser.value()?.string()?, count: parser.value()?.parse()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<Command, String> {
+        parse(arguments.iter().map(Into::into)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn commands_and_their_options_are_read() {
+        assert_eq!(parsed(&[]), Ok(Command::Help));
+        let options = Instructions { only: Some("axum".to_owned()), profile: true, smoke: false };
+        assert_eq!(
+            parsed(&["instructions", "--only=axum", "--profile"]),
+            Ok(Command::Instructions(options))
+        );
+        let calls = Command::Calls { case: "axum/bare".to_owned(), count: 5 };
+        assert_eq!(parsed(&["calls", "axum/bare", "5"]), Ok(calls));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_named() {
+        for (arguments, expected) in
+            [(&["dance"][..], "dance"), (&["instructions", "--fast"], "--fast")]
+        {
+            let message = parsed(arguments).unwrap_err();
+            assert!(message.contains(expected), "{arguments:?}: {message}");
+        }
+    }
+}

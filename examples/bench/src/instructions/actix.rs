@@ -1,0 +1,127 @@
+//! Calls of an actix application.
+
+use std::hint::black_box;
+
+use actix_http::Request;
+use actix_web::body::MessageBody;
+use actix_web::dev::{Service, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{ETAG, VARY};
+use actix_web::rt::SystemRunner;
+use actix_web::test::{TestRequest, init_service};
+use actix_web::{App, HttpResponse, Resource, web};
+use adapter_actix::{Cache, CacheLayer};
+use cache_memory::MemoryStore;
+
+use super::case::{Case, Place};
+use super::counted::run_counted;
+use crate::error::Error;
+
+pub(crate) fn run(case: Case, count: usize) -> Result<(), Error> {
+    let layer = layer(case)?;
+    let system = actix_web::rt::System::new();
+    match case.place {
+        Place::Bare => {
+            let app = system.block_on(init_service(App::new().service(resource(case))));
+            measure(case, &app, count, &system)
+        }
+        Place::Route => {
+            let app = App::new().service(resource(case).wrap(layer));
+            let app = system.block_on(init_service(app));
+            measure(case, &app, count, &system)
+        }
+        Place::Around => {
+            let app = App::new().service(resource(case)).wrap(layer);
+            let app = system.block_on(init_service(app));
+            measure(case, &app, count, &system)
+        }
+    }
+}
+
+fn resource(case: Case) -> Resource {
+    let body = case.body();
+    let handler = move || {
+        let mut response = HttpResponse::Ok();
+        if let Some(name) = case.vary() {
+            response.insert_header((VARY, name));
+        }
+        std::future::ready(response.body(body.clone()))
+    };
+    web::resource("/item").route(web::get().to(handler.clone())).route(web::head().to(handler))
+}
+
+fn layer(case: Case) -> Result<CacheLayer, Error> {
+    Cache::new(MemoryStore::new())
+        .layer(case.policy())
+        .map_err(|error| Error::other(error.to_string()))
+}
+
+fn measure<S, B>(case: Case, app: &S, count: usize, system: &SystemRunner) -> Result<(), Error>
+where
+    S: Service<Request, Response = ServiceResponse<B>>,
+    S::Error: std::fmt::Debug,
+    B: MessageBody,
+{
+    let etag = system.block_on(prepare(case, app))?;
+    let mut requests: Vec<_> = (0..count).map(|n| request(case, n, etag.as_deref())).collect();
+    run_counted(&mut || {
+        system.block_on(async {
+            for request in requests.drain(..) {
+                if let Ok(response) = app.call(request).await {
+                    drain(black_box(response)).await;
+                }
+            }
+        });
+    });
+    Ok(())
+}
+
+/// Two calls: one that fills, one that must be what is counted. Gives the response's entity tag.
+async fn prepare<S, B>(case: Case, app: &S) -> Result<Option<String>, Error>
+where
+    S: Service<Request, Response = ServiceResponse<B>>,
+    S::Error: std::fmt::Debug,
+    B: MessageBody,
+{
+    let ask = async |request| {
+        let answer = app.call(request).await;
+        answer.map_err(|error| Error::other(format!("{case}: {error:?}")))
+    };
+    let response = ask(build("GET", &case.path(usize::MAX - 1), case.request_field(None))).await?;
+    let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
+    let etag = etag.map(str::to_owned);
+    drain(response).await;
+
+    let response = ask(request(case, usize::MAX, etag.as_deref())).await?;
+    let x_cache = response.headers().get("x-cache").and_then(|value| value.to_str().ok());
+    if !case.expects(response.status().as_u16(), x_cache) {
+        return Err(case.unexpected(response.status().as_u16(), x_cache));
+    }
+    drain(response).await;
+    Ok(etag)
+}
+
+/// The body is read to its end; then request and response go, as they do in the server.
+async fn drain<B: MessageBody>(response: ServiceResponse<B>) {
+    let (request, response) = response.into_parts();
+    drop(request);
+    let (head, body) = response.into_parts();
+    let mut body = std::pin::pin!(body);
+    while let Some(chunk) = std::future::poll_fn(|cx| body.as_mut().poll_next(cx)).await {
+        let _ = black_box(chunk.is_ok());
+    }
+    drop(head);
+}
+
+fn request(case: Case, number: usize, etag: Option<&str>) -> Request {
+    build(case.method(), &case.path(number), case.request_field(etag))
+}
+
+fn build(method: &str, path: &str, field: Option<(&'static str, String)>) -> Request {
+    let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+    let mut request = TestRequest::with_uri(path).method(method).insert_header(("host", "bench"));
+    if let Some(field) = field {
+        request = request.insert_header(field);
+    }
+    request.to_request()
+}

@@ -1,0 +1,85 @@
+//! Instructions of one call in the process.
+//!
+//! The program runs itself under callgrind, once per case; there, only what one function runs is
+//! counted. The counts do not depend on what else the machine does, and vary by less than a
+//! percent from run to run. Valgrind knows no SHA instructions, so that digests cost far more in it
+//! than they do anywhere else: ratios are of what lies outside `sha2`.
+
+mod actix;
+mod axum;
+mod callgrind;
+mod case;
+mod counted;
+
+use self::callgrind::Profile;
+use self::case::{Ask, Case, Place};
+use crate::args::Instructions;
+use crate::error::Error;
+use crate::say::say;
+use crate::table::{Table, grouped};
+
+/// Calls per case.
+const CALLS: usize = 400;
+
+/// How many functions a profile shows.
+const SHOWN: usize = 30;
+
+pub(crate) fn run(options: &Instructions) -> Result<(), Error> {
+    let only = options.only.as_deref().unwrap_or_default();
+    let cases = case::all().into_iter().filter(|case| case.to_string().contains(only));
+    if options.smoke {
+        return cases.map(|case| case.run(2)).collect();
+    }
+    let mut counted: Vec<(Case, Profile)> = Vec::new();
+    for case in cases {
+        let profile = callgrind::count(&case.to_string(), CALLS)?;
+        if options.profile {
+            say(format_args!("{case}\n\n{}", profile.hottest(SHOWN)));
+        }
+        counted.push((case, profile));
+    }
+    say(table(&counted));
+    Ok(())
+}
+
+pub(crate) fn calls(case: &str, count: usize) -> Result<(), Error> {
+    case.parse::<Case>()?.run(count)
+}
+
+fn table(counted: &[(Case, Profile)]) -> Table {
+    let mut table = Table::new(&[
+        "case",
+        "instructions",
+        "outside sha2",
+        "÷ bare",
+        "÷ plain hit",
+        "allocations",
+        "own functions",
+        "allocator",
+    ]);
+    let outside = |wanted: &Case| {
+        counted.iter().find(|(case, _)| case == wanted).map(|(_, profile)| profile.outside_sha2())
+    };
+    let ratio = |value: u64, base: Option<u64>| {
+        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
+        base.filter(|base| *base > 0)
+            .map_or_else(String::new, |base| format!("{:.2}", value as f64 / base as f64))
+    };
+    for (case, profile) in counted {
+        let bare = Case { place: Place::Bare, ask: Ask::Hit, ..*case };
+        let bare = if case.ask == Ask::Miss { Case { ask: Ask::Miss, ..bare } } else { bare };
+        let plain = Case { ask: Ask::Hit, ..*case };
+        let value = profile.outside_sha2();
+        table.row([
+            case.to_string(),
+            grouped(profile.total()),
+            grouped(value),
+            ratio(value, outside(&bare)),
+            if case.place == Place::Bare { String::new() } else { ratio(value, outside(&plain)) },
+            format!("{:.1}", profile.allocations()),
+            grouped(profile.own()),
+            grouped(profile.allocator()),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,43 @@
+//! Measures the cache.
+//!
+//! * `bench instructions` counts the instructions of one call in the process, under callgrind.
+//!
+//! Its README says what each figure means and how far it can be trusted.
+
+mod args;
+mod error;
+mod instructions;
+mod say;
+mod table;
+
+use std::process::ExitCode;
+
+use crate::args::Command;
+use crate::error::Error;
+use crate::say::{complain, say};
+
+fn main() -> ExitCode {
+    let command = match args::parse(std::env::args_os().skip(1)) {
+        Ok(command) => command,
+        Err(error) => {
+            complain(format_args!("bench: {error} (see --help)"));
+            return ExitCode::from(2);
+        }
+    };
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("bench: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Help => say(args::USAGE.trim_end()),
+        Command::Instructions(options) => instructions::run(&options)?,
+        Command::Calls { case, count } => instructions::calls(&case, count)?,
+    }
+    Ok(())
+}
