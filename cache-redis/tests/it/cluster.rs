@@ -11,14 +11,14 @@ use crate::worker::{Worker, entry, key, patient};
 
 const SLOTS: u16 = 16_384;
 
-struct Cluster {
-    primaries: Vec<Server>,
-    replicas: Vec<Server>,
-    url: String,
+pub(crate) struct Cluster {
+    pub(crate) primaries: Vec<Server>,
+    pub(crate) replicas: Vec<Server>,
+    pub(crate) url: String,
 }
 
 impl Cluster {
-    fn start(with_replicas: bool) -> Self {
+    pub(crate) fn start(with_replicas: bool) -> Self {
         let node_timeout = Duration::from_secs(1);
         let cluster = servers::Cluster::start(&[], node_timeout, with_replicas).unwrap();
         Self {

@@ -11,6 +11,7 @@
 mod cluster;
 mod connect;
 mod faults;
+mod gaps;
 mod limits;
 mod proxy;
 mod reclaim;

@@ -9,15 +9,15 @@ use conformance_tests::servers::Sentinels;
 use crate::support::Server;
 use crate::worker::{Worker, entry, patient};
 
-struct Group {
-    primary: Server,
-    replica: Server,
-    sentinels: Vec<Server>,
-    url: String,
+pub(crate) struct Group {
+    pub(crate) primary: Server,
+    pub(crate) replica: Server,
+    pub(crate) sentinels: Vec<Server>,
+    pub(crate) url: String,
 }
 
 impl Group {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let group = Sentinels::start(&[], Duration::from_millis(500)).unwrap();
         let url = group.url();
         let [primary, replica] = group.data.map(Server::from);
