@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,9 +18,15 @@ pub(crate) struct Proxy {
 struct State {
     trips: AtomicUsize,
     sent: AtomicUsize,
-    /// Bytes still let through to the server before all connections are cut; 0: no cut.
+    /// Bytes still let through to the server before its connection is cut; 0: no cut.
     cut_after: AtomicUsize,
+    /// Whether nobody gets through after the cut.
+    stay_cut: AtomicBool,
+    closed: AtomicBool,
     swallow: AtomicBool,
+    /// How many connections there have been, and from which on they are watched.
+    opened: AtomicUsize,
+    watched_from: AtomicUsize,
     cut: Notify,
 }
 
@@ -32,10 +39,15 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let state = Arc::clone(&shared);
+                if state.closed.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let number = state.opened.fetch_add(1, Ordering::SeqCst);
+                let watched = number >= state.watched_from.load(Ordering::SeqCst);
                 tokio::spawn(async move {
                     if let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await {
                         tokio::select! {
-                            () = pump(client, server, &state) => {}
+                            () = pump(client, server, watched, &state) => {}
                             () = state.cut.notified() => {}
                         }
                     }
@@ -59,9 +71,25 @@ impl Proxy {
         self.state.sent.swap(0, Ordering::SeqCst)
     }
 
-    /// Cuts the connection once it has passed on this many more bytes.
-    pub(crate) fn cut_after(&self, bytes: usize) {
+    /// Counts and cuts only connections that are opened from now on.
+    pub(crate) fn watch_new(&self) {
+        let opened = self.state.opened.load(Ordering::SeqCst);
+        self.state.watched_from.store(opened, Ordering::SeqCst);
+        self.trips();
+        self.sent();
+    }
+
+    /// Cuts all connections once this many more bytes have been passed on; with `stay`, nobody
+    /// gets through from then on.
+    pub(crate) fn cut_after(&self, bytes: usize, stay: bool) {
+        self.state.stay_cut.store(stay, Ordering::SeqCst);
         self.state.cut_after.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Lets everything through again.
+    pub(crate) fn mend(&self) {
+        self.state.cut_after.store(0, Ordering::SeqCst);
+        self.state.closed.store(false, Ordering::SeqCst);
     }
 
     /// Whether replies are thrown away.
@@ -70,7 +98,7 @@ impl Proxy {
     }
 }
 
-async fn pump(client: TcpStream, server: TcpStream, state: &State) {
+async fn pump(client: TcpStream, server: TcpStream, watched: bool, state: &State) {
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
     let (mut from_client, mut to_client) = client.into_split();
@@ -79,6 +107,12 @@ async fn pump(client: TcpStream, server: TcpStream, state: &State) {
     let up = async {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
+            if !watched {
+                if to_server.write_all(&buffer[..read]).await.is_err() {
+                    return;
+                }
+                continue;
+            }
             if answered.swap(false, Ordering::SeqCst) {
                 state.trips.fetch_add(1, Ordering::SeqCst);
             }
@@ -86,10 +120,15 @@ async fn pump(client: TcpStream, server: TcpStream, state: &State) {
             let left = state.cut_after.load(Ordering::SeqCst);
             if left > 0 && read >= left {
                 state.cut_after.store(0, Ordering::SeqCst);
+                let stays = state.stay_cut.load(Ordering::SeqCst);
+                state.closed.store(stays, Ordering::SeqCst);
                 let _ = to_server.write_all(&buffer[..left]).await;
                 let _ = to_server.flush().await;
-                // Let the server execute what it got before the connection goes.
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                // Let the server execute what it got before the connections go.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                if stays {
+                    state.cut.notify_waiters();
+                }
                 return;
             }
             if left > 0 {

@@ -11,27 +11,27 @@ use crate::support::Server;
 use crate::worker::{Worker, key, patient};
 
 /// A running deployment. Dropping it stops its servers.
-pub(super) enum Deployment {
+pub(crate) enum Deployment {
     Single(Server),
     Sentinel(Group),
     Cluster(Cluster),
 }
 
 impl Deployment {
-    pub(super) fn single() -> Self {
+    pub(crate) fn single() -> Self {
         Self::Single(Server::start(&[]))
     }
 
-    pub(super) fn sentinel() -> Self {
+    pub(crate) fn sentinel() -> Self {
         Self::Sentinel(Group::start())
     }
 
-    pub(super) fn cluster() -> Self {
+    pub(crate) fn cluster() -> Self {
         Self::Cluster(Cluster::start(false))
     }
 
     /// The servers that hold data and are written to.
-    pub(super) fn primaries(&self) -> Vec<&Server> {
+    pub(crate) fn primaries(&self) -> Vec<&Server> {
         match self {
             Self::Single(server) => vec![server],
             Self::Sentinel(group) => vec![&group.primary],
@@ -40,7 +40,7 @@ impl Deployment {
     }
 
     /// The one that serves the keys of [`Place::names`].
-    pub(super) fn first(&mut self) -> &mut Server {
+    pub(crate) fn first(&mut self) -> &mut Server {
         match self {
             Self::Single(server) => server,
             Self::Sentinel(group) => &mut group.primary,
@@ -48,7 +48,7 @@ impl Deployment {
         }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         match self {
             Self::Single(server) => server.url(),
             Self::Sentinel(group) => group.url.clone(),
@@ -56,14 +56,14 @@ impl Deployment {
         }
     }
 
-    pub(super) const fn shards(&self) -> u16 {
+    pub(crate) const fn shards(&self) -> u16 {
         match self {
             Self::Single(_) | Self::Sentinel(_) => 1,
             Self::Cluster(_) => 16,
         }
     }
 
-    pub(super) async fn worker(&self, prefix: &str, patience: Duration) -> Worker {
+    pub(crate) async fn worker(&self, prefix: &str, patience: Duration) -> Worker {
         let builder = patient(&self.url())
             .with_prefix(prefix)
             .with_response_limit(patience)
@@ -73,7 +73,7 @@ impl Deployment {
     }
 
     /// How many keys have been evicted.
-    pub(super) fn evicted(&self) -> u64 {
+    pub(crate) fn evicted(&self) -> u64 {
         let of = |server: &Server| {
             let info: String = server.run(&["INFO", "stats"]);
             let count = info.lines().find_map(|line| line.strip_prefix("evicted_keys:")).unwrap();
@@ -83,7 +83,7 @@ impl Deployment {
     }
 
     /// Runs a command at every primary; what one of them refuses is no matter.
-    pub(super) fn everywhere(&self, command: &[&str]) {
+    pub(crate) fn everywhere(&self, command: &[&str]) {
         for server in self.primaries() {
             let _ = server.try_run(command);
         }
@@ -91,15 +91,15 @@ impl Deployment {
 }
 
 /// Where one run keeps its keys: a prefix of its own, and names that the first primary serves.
-pub(super) struct Place {
-    pub(super) prefix: String,
-    pub(super) shards: u16,
+pub(crate) struct Place {
+    pub(crate) prefix: String,
+    pub(crate) shards: u16,
     /// The first two share a shard.
-    pub(super) names: [String; 3],
+    pub(crate) names: [String; 3],
 }
 
 impl Place {
-    pub(super) fn new(deployment: &Deployment, prefix: String) -> Self {
+    pub(crate) fn new(deployment: &Deployment, prefix: String) -> Self {
         let shards = deployment.shards();
         let mut served = (0..shards).filter(|shard| match deployment {
             Deployment::Single(_) | Deployment::Sentinel(_) => true,
@@ -119,20 +119,20 @@ impl Place {
         Self { prefix, shards, names }
     }
 
-    pub(super) fn shard(&self, name: &str) -> u16 {
+    pub(crate) fn shard(&self, name: &str) -> u16 {
         shard_of(name, self.shards)
     }
 
-    pub(super) fn meta(&self, shard: u16) -> String {
+    pub(crate) fn meta(&self, shard: u16) -> String {
         format!("{{{}:{shard}}}:m", self.prefix)
     }
 
-    pub(super) fn entry(&self, name: &str) -> String {
+    pub(crate) fn entry(&self, name: &str) -> String {
         let digest = Digest::of(name.as_bytes()).to_hex();
         format!("{{{}:{}}}:e:{digest}", self.prefix, self.shard(name))
     }
 
-    pub(super) fn index(&self, shard: u16, index: &str) -> String {
+    pub(crate) fn index(&self, shard: u16, index: &str) -> String {
         format!("{{{}:{shard}}}:x:{index}", self.prefix)
     }
 }

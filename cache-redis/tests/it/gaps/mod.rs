@@ -2,7 +2,8 @@
 //!
 //! The table of faults and the tests that cover them is in `tests/README.md`.
 
-mod deployment;
+pub(crate) mod cut;
+pub(crate) mod deployment;
 mod fault;
 mod story;
 
