@@ -5,6 +5,7 @@
 pub(crate) mod cut;
 pub(crate) mod deployment;
 mod fault;
+mod migration;
 mod story;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +14,7 @@ use self::deployment::{Deployment, Place};
 use self::fault::{
     CONNECTIONS, EVICTIONS, FULL, Fault, LOSSES, OLDER_SNAPSHOT, PAUSE, PLANTS, RESTART,
 };
+use self::migration::{MIGRATIONS, THERE_AND_BACK};
 use self::story::{STEPS, Story};
 
 /// Tells the story once with the fault's first strike in gap `gap` and the others `apart` steps
@@ -165,4 +167,23 @@ async fn sentinel_paused_and_resumed() {
 async fn soak_paused_and_resumed_in_every_pair_of_gaps() {
     every_pair_of_gaps(Deployment::single(), &PAUSE).await;
     every_pair_of_gaps(Deployment::cluster(), &PAUSE).await;
+}
+
+#[tokio::test]
+async fn cluster_slots_on_the_move() {
+    let mut deployment = Deployment::cluster();
+    for fault in &MIGRATIONS {
+        for gap in 0..STEPS {
+            tell(&mut deployment, fault, gap, 1).await;
+        }
+    }
+    some_gaps(deployment, &THERE_AND_BACK).await;
+}
+
+#[tokio::test]
+#[ignore = "soak"]
+async fn soak_cluster_slots_on_the_move_in_every_pair_of_gaps() {
+    for fault in MIGRATIONS.iter().chain([&THERE_AND_BACK]) {
+        every_pair_of_gaps(Deployment::cluster(), fault).await;
+    }
 }
