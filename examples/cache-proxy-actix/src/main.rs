@@ -22,6 +22,10 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How long requests under way may take once the program was asked to stop.
 const GRACE: Duration = Duration::from_millis(400);
 
+/// How long a client's connection is kept between two requests. Longer than the few seconds that
+/// clients keep theirs, who else would write into a closing one.
+const KEPT: Duration = Duration::from_secs(75);
+
 fn main() -> ExitCode {
     let options = match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Serve(options)) => options,
@@ -58,7 +62,7 @@ async fn run(options: Options) -> Result<(), String> {
             .wrap(layer.clone())
             .default_service(web::to(proxy::pass))
     });
-    let server = server.workers(options.workers.get()).disable_signals();
+    let server = server.keep_alive(KEPT).workers(options.workers.get()).disable_signals();
     let server = server.listen(listener).map_err(|error| error.to_string())?.run();
     announce(&format!("listening on http://{address}")).map_err(|error| error.to_string())?;
 

@@ -17,6 +17,8 @@ Options:
   --store STORE     memory, redis://…, rediss://…, unix://…, redis-sentinel://…,
                     redis-cluster://… [default: memory]
   --prefix PREFIX   what the store's keys begin with [default: proxy:]
+  --store-timeout MS
+                    how long the store may take before the origin is asked [default: 250]
   --policy JSON     settings laid over the proxy's policy, such as {\"keep\":\"1d\"}
   --safe            keep the library's own rules for cookies: a request with Cookie bypasses the
                     cache, a response with Set-Cookie is not stored
@@ -56,6 +58,8 @@ pub struct Options {
     pub store: String,
     /// What the store's keys begin with.
     pub prefix: String,
+    /// How long the store may take before the origin is asked.
+    pub store_timeout: Duration,
     /// The policy of everything that passes.
     pub policy: Policy,
     /// How long the origin may take for each of its steps.
@@ -74,6 +78,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, l
     let mut origin = None;
     let (mut store, mut prefix) = ("memory".to_owned(), "proxy:".to_owned());
     let mut patience = Duration::from_secs(30);
+    let mut store_timeout = Duration::from_millis(250);
     let mut workers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let (mut own, mut safe) = (Policy::new(), false);
     let mut parser = lexopt::Parser::from_args(arguments);
@@ -89,6 +94,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, l
                 let seconds = parser.value()?.parse::<std::num::NonZeroU32>()?;
                 patience = Duration::from_secs(seconds.get().into());
             }
+            Long("store-timeout") => {
+                let millis = parser.value()?.parse::<std::num::NonZeroU32>()?;
+                store_timeout = Duration::from_millis(millis.get().into());
+            }
             Long("policy") => own = policy(&parser.value()?.string()?)?.over(&own),
             Short('h') | Long("help") => return Ok(Command::Help),
             _ => return Err(argument.unexpected()),
@@ -100,7 +109,8 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, l
     }
     let origin = origin.ok_or("--origin is missing")?;
     let policy = own.over(&base);
-    let options = Options { listen, origin, store, prefix, policy, patience, workers };
+    let options =
+        Options { listen, origin, store, prefix, store_timeout, policy, patience, workers };
     Ok(Command::Serve(Box::new(options)))
 }
 
@@ -137,6 +147,7 @@ mod tests {
             "--store",
             "redis://h:1/2",
             "--prefix=p:",
+            "--store-timeout=900",
             "--workers=3",
             "--patience=2",
             r#"--policy={"max_body":10}"#,
@@ -145,6 +156,7 @@ mod tests {
         .unwrap();
         assert_eq!((options.listen.port(), options.origin.as_str()), (81, "[::1]:8000"));
         assert_eq!((options.store.as_str(), options.prefix.as_str()), ("redis://h:1/2", "p:"));
+        assert_eq!(options.store_timeout, Duration::from_millis(900));
         assert_eq!((options.workers.get(), options.patience), (3, Duration::from_secs(2)));
         let policy = serde_json::to_string(&options.policy).unwrap();
         assert!(policy.contains(r#""max_body":10"#) && policy.contains(r#""mode":"http""#));
@@ -168,7 +180,8 @@ mod tests {
             (&["--origin=http://h/path"], "--origin"),
             (&["--origin=http://u:p@h"], "--origin"),
             (&["--origin=h:1"], "--origin"),
-            (&["--patience=0"], "0"),
+            (&["--origin=http://h", "--patience=0"], "0"),
+            (&["--origin=http://h", "--store-timeout=soon"], "soon"),
             (&["--nonsense"], "--nonsense"),
             (&["--policy", r#"{"tll":"5s"}"#], "tll"),
         ] {

@@ -68,9 +68,11 @@ impl Origin {
         let _ = stream.set_nodelay(true);
         let (mut sender, mut connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(Failure::Broken)?;
-        sender.ready().await.map_err(Failure::Broken)?;
-        let response = drive(&mut connection, sender.send_request(request)).await;
-        let response = response.map_err(Failure::Broken)?;
+        let answer = async move {
+            sender.ready().await?;
+            sender.send_request(request).await
+        };
+        let response = drive(&mut connection, answer).await.map_err(Failure::Broken)?;
         Ok(response.map(|body| OriginBody::new(body, connection, self.patience)))
     }
 
