@@ -4,6 +4,7 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use cache_core::key::Digest;
+use cache_redis::Start;
 
 use crate::cluster::Cluster;
 use crate::sentinel::Group;
@@ -68,7 +69,9 @@ impl Deployment {
             .with_prefix(prefix)
             .with_response_limit(patience)
             .with_shards(NonZeroU16::new(self.shards()).unwrap())
-            .with_breaker(3, Duration::from_millis(50));
+            .with_breaker(3, Duration::from_millis(50))
+            // A short patience may be too short for a start on a busy machine.
+            .with_start(Start::Lenient);
         Worker::of(builder).await
     }
 

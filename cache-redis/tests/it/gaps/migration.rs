@@ -92,6 +92,7 @@ pub(super) const MIGRATIONS: [Fault; 2] = [
     },
 ];
 
-/// The same, and back again.
+/// The same, and back again. Until the nodes agree on whose a slot is, they may send a call to and
+/// fro: an error, never a wrong answer.
 pub(super) const THERE_AND_BACK: Fault =
-    Fault { name: "slots there and back", strikes: &[open, close, back], errors: false };
+    Fault { name: "slots there and back", strikes: &[open, close, back], errors: true };

@@ -4,6 +4,7 @@
 
 pub(crate) mod cut;
 pub(crate) mod deployment;
+mod failover;
 mod fault;
 mod migration;
 mod story;

@@ -62,7 +62,7 @@ impl<'n> Story<'n> {
         let [a, b, c] = self.names;
         let (p1, p2) = (self.p1.clone(), self.p2.clone());
         match step {
-            0 => self.fill(&p1, a).await,
+            0 | 10 => self.fill(&p1, a).await,
             1 => self.read(&p2, a).await,
             2 => self.straddling = self.ticket(&p1, b).await,
             3 => self.second = self.ticket(&p2, c).await,
@@ -78,7 +78,6 @@ impl<'n> Story<'n> {
                 self.put(&p2, c, old).await;
             }
             9 => self.read(&p1, c).await,
-            10 => self.fill(&p1, a).await,
             11 => self.invalidate(&p1).await,
             _ => {
                 for name in [a, b, c] {
