@@ -48,36 +48,54 @@ where
     }
 
     fn call(&self, req: ServiceRequest) -> ResponseFuture {
-        let (inner, route) = (Rc::clone(&self.inner), self.route.clone());
-        let (mut request, life) = (req, route.lifeline());
         if !self.guards.is_empty() {
-            let guards = self.guards.clone();
-            return ResponseFuture::task(life.clone(), async move {
-                let extracted = match guards.check(&mut request).await {
-                    Ok(extracted) => extracted,
-                    Err(rejection) => return Ok(request.error_response(rejection)),
-                };
-                let seen = Seen::of(&request, extracted).map(Seen::guarded);
-                match begin(&route, seen, request) {
-                    Begun::Answered(response) => Ok(response),
-                    Begun::Explain(request, seen) => Ok(explain(&route, request, &seen).await),
-                    Begun::Pending(pending, desk) => {
-                        serve(&route, pending, inner, desk, life).await
-                    }
-                    Begun::Unheard(request) => pass(inner, request).await,
-                }
-            });
+            return self.call_guarded(req);
         }
-        match begin(&route, Seen::of(&request, Vec::new()), request) {
+        // A hit costs neither a handle of the service inside nor one of the route.
+        let route = &self.route;
+        match begin(route, Seen::of(&req, Vec::new()), req) {
             Begun::Answered(response) => ResponseFuture::ready(response),
             Begun::Explain(request, seen) => {
-                ResponseFuture::task(life, async move { Ok(explain(&route, request, &seen).await) })
+                let route = route.clone();
+                ResponseFuture::task(route.lifeline(), async move {
+                    Ok(explain(&route, request, &seen).await)
+                })
             }
-            Begun::Pending(pending, desk) => ResponseFuture::task(life.clone(), async move {
-                serve(&route, pending, inner, desk, life).await
-            }),
-            Begun::Unheard(request) => ResponseFuture::task(life, pass(inner, request)),
+            Begun::Pending(pending, desk) => {
+                let (inner, route) = (Rc::clone(&self.inner), route.clone());
+                let life = route.lifeline();
+                ResponseFuture::task(life.clone(), async move {
+                    serve(&route, pending, inner, desk, life).await
+                })
+            }
+            Begun::Unheard(request) => {
+                ResponseFuture::task(route.lifeline(), pass(Rc::clone(&self.inner), request))
+            }
         }
+    }
+}
+
+impl<S, B> CacheService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    fn call_guarded(&self, mut request: ServiceRequest) -> ResponseFuture {
+        let (inner, route) = (Rc::clone(&self.inner), self.route.clone());
+        let (guards, life) = (self.guards.clone(), route.lifeline());
+        ResponseFuture::task(life.clone(), async move {
+            let extracted = match guards.check(&mut request).await {
+                Ok(extracted) => extracted,
+                Err(rejection) => return Ok(request.error_response(rejection)),
+            };
+            let seen = Seen::of(&request, extracted).map(Seen::guarded);
+            match begin(&route, seen, request) {
+                Begun::Answered(response) => Ok(response),
+                Begun::Explain(request, seen) => Ok(explain(&route, request, &seen).await),
+                Begun::Pending(pending, desk) => serve(&route, pending, inner, desk, life).await,
+                Begun::Unheard(request) => pass(inner, request).await,
+            }
+        })
     }
 }
 
@@ -91,13 +109,22 @@ enum Begun {
 
 fn begin(route: &Route, seen: Option<Seen>, request: ServiceRequest) -> Begun {
     let Some(seen) = seen else { return Begun::Unheard(request) };
-    let seen = if route.needs_params() { seen.with_params(&request) } else { seen };
+    let early = route.keys_by_params();
+    let seen = if early { seen.with_params(&request) } else { seen };
+    let complete = |seen: Seen| {
+        let late = !early && route.needs_params();
+        if late { seen.with_params(&request) } else { seen }
+    };
     if request.extensions().contains::<Explain>() {
+        let seen = complete(seen);
         return Begun::Explain(request, seen);
     }
     match route.attend(&seen.head()) {
         Step::Reply(reply) => Begun::Answered(hit(request, reply)),
-        Step::Forward(pending) => Begun::Pending(pending, Desk::new(request, seen)),
+        Step::Forward(pending) => {
+            let seen = complete(seen);
+            Begun::Pending(pending, Desk::new(request, seen))
+        }
     }
 }
 

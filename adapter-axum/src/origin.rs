@@ -4,7 +4,7 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequestParts as _, OriginalUri, RawPathParams, Request};
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use cache_core::engine::{Changes, Origin};
+use cache_core::engine::{Changes, Origin, Route};
 use cache_core::{Extracted, RequestHead};
 use futures_util::FutureExt as _;
 use http::Response;
@@ -13,20 +13,19 @@ use tower_service::Service;
 use crate::body::{Incoming, read};
 use crate::cache::Cache;
 
-/// A service that was readied, and what it is to be called with.
-#[derive(Debug)]
-pub(crate) struct AxumOrigin<S> {
-    inner: S,
-    request: Request,
+/// What is known of a request beside what its own head says.
+#[derive(Debug, Default)]
+pub(crate) struct Sight {
     params: Vec<(String, String)>,
     extracted: Vec<Extracted>,
     guarded: bool,
-    cache: Cache,
 }
 
-impl<S> AxumOrigin<S> {
-    pub(crate) const fn new(inner: S, request: Request, cache: Cache) -> Self {
-        Self { inner, request, params: Vec::new(), extracted: Vec::new(), guarded: false, cache }
+impl Sight {
+    /// What deriving the key of a route may ask for.
+    pub(crate) fn of(route: &Route, request: &mut Request) -> Self {
+        let sight = Self::default();
+        if route.keys_by_params() { sight.with_params(request) } else { sight }
     }
 
     /// The request has passed the guards, which gave these values.
@@ -36,21 +35,53 @@ impl<S> AxumOrigin<S> {
         self
     }
 
+    /// What the rest of a request's way may ask for.
+    pub(crate) fn complete(self, route: &Route, request: &mut Request) -> Self {
+        let more = route.needs_params() && !route.keys_by_params();
+        if more { self.with_params(request) } else { self }
+    }
+
     /// Reads the path parameters, if a router has matched any.
-    pub(crate) fn with_params(mut self) -> Self {
-        let (mut parts, body) = self.request.into_parts();
-        // The extractor waits for nothing.
+    pub(crate) fn with_params(mut self, request: &mut Request) -> Self {
+        // The extractor wants parts, reads their extensions and waits for nothing.
+        let (mut parts, ()) = Request::new(()).into_parts();
+        parts.extensions = std::mem::take(request.extensions_mut());
         let found = RawPathParams::from_request_parts(&mut parts, &()).now_or_never();
         if let Some(Ok(params)) = found {
             self.params =
                 params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         }
-        self.request = Request::from_parts(parts, body);
+        *request.extensions_mut() = parts.extensions;
         self
     }
 
-    pub(crate) const fn request(&self) -> &Request {
-        &self.request
+    pub(crate) fn head<'r>(&'r self, request: &'r Request) -> RequestHead<'r> {
+        // A nested router shortens the request's own URI; the client's is kept beside it.
+        let original = request.extensions().get::<OriginalUri>();
+        let uri = original.map_or_else(|| request.uri(), |original| &original.0);
+        RequestHead::new(request.method(), uri, request.headers())
+            .with_params(&self.params)
+            .with_extracted(&self.extracted)
+            .with_guarded(self.guarded)
+            .with_extensions(request.extensions())
+            .with_routed(request.uri())
+            .with_body(!request.body().is_end_stream())
+            .with_outer(request.extensions().get())
+    }
+}
+
+/// A service that was readied, and what it is to be called with.
+#[derive(Debug)]
+pub(crate) struct AxumOrigin<S> {
+    inner: S,
+    request: Request,
+    sight: Sight,
+    cache: Cache,
+}
+
+impl<S> AxumOrigin<S> {
+    pub(crate) const fn new(inner: S, request: Request, sight: Sight, cache: Cache) -> Self {
+        Self { inner, request, sight, cache }
     }
 }
 
@@ -63,18 +94,7 @@ where
     type Error = S::Error;
 
     fn head(&self) -> RequestHead<'_> {
-        let request = &self.request;
-        // A nested router shortens the request's own URI; the client's is kept beside it.
-        let original = request.extensions().get::<OriginalUri>();
-        let uri = original.map_or_else(|| request.uri(), |original| &original.0);
-        RequestHead::new(request.method(), uri, request.headers())
-            .with_params(&self.params)
-            .with_extracted(&self.extracted)
-            .with_guarded(self.guarded)
-            .with_extensions(request.extensions())
-            .with_routed(request.uri())
-            .with_body(!request.body().is_end_stream())
-            .with_outer(request.extensions().get())
+        self.sight.head(&self.request)
     }
 
     async fn body(&mut self, limit: usize) -> Option<Bytes> {

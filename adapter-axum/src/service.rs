@@ -15,7 +15,7 @@ use crate::body::{Outgoing, TokioSpawn};
 use crate::cache::Cache;
 use crate::future::ResponseFuture;
 use crate::guard::Guards;
-use crate::origin::AxumOrigin;
+use crate::origin::{AxumOrigin, Sight};
 
 /// A service whose answers are cached. Made by [`CacheLayer`](crate::CacheLayer).
 #[derive(Clone, Debug)]
@@ -46,36 +46,22 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, req: Request<Body>) -> Self::Future {
-        // The service that was readied is the one to call; its clone takes its place.
-        let inner = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, inner);
-        let route = self.route.clone();
+    fn call(&mut self, mut req: Request<Body>) -> Self::Future {
         if !self.guards.is_empty() {
-            let life = route.lifeline();
-            let guards = self.guards.clone();
-            return ResponseFuture::task(life.clone(), async move {
-                let (mut parts, body) = req.into_parts();
-                let extracted = match guards.check(&mut parts).await {
-                    Ok(extracted) => extracted,
-                    Err(rejection) => return Ok(rejection),
-                };
-                let request = Request::from_parts(parts, body);
-                let origin = origin(&route, inner, request).guarded(extracted);
-                match begin(&route, &origin) {
-                    Begun::Answered(response) => Ok(response),
-                    Begun::Explain => Ok(explain(&route, origin.head()).await),
-                    Begun::Pending(pending) => serve(&route, pending, origin, life).await,
-                }
-            });
+            return self.call_guarded(req);
         }
-        let origin = origin(&route, inner, req);
-        match begin(&route, &origin) {
+        // A hit costs neither a clone of the service inside nor of the route.
+        let sight = Sight::of(&self.route, &mut req);
+        match begin(&self.route, sight.head(&req)) {
             Begun::Answered(response) => ResponseFuture::ready(response),
-            Begun::Explain => ResponseFuture::task(route.lifeline(), async move {
-                Ok(explain(&route, origin.head()).await)
-            }),
+            Begun::Explain => {
+                let (route, origin) = (self.route.clone(), self.origin(req, sight));
+                ResponseFuture::task(route.lifeline(), async move {
+                    Ok(explain(&route, origin.head()).await)
+                })
+            }
             Begun::Pending(pending) => {
+                let (route, origin) = (self.route.clone(), self.origin(req, sight));
                 let life = route.lifeline();
                 ResponseFuture::task(life.clone(), async move {
                     serve(&route, pending, origin, life).await
@@ -85,26 +71,63 @@ where
     }
 }
 
+impl<S> CacheService<S>
+where
+    S: Service<Request<Body>> + Clone + Send + 'static,
+    S::Response: IntoResponse,
+    S::Error: Send + 'static,
+    S::Future: Send,
+{
+    fn call_guarded(&mut self, req: Request<Body>) -> ResponseFuture<S::Error> {
+        let (inner, route, guards) = (self.readied(), self.route.clone(), self.guards.clone());
+        let life = route.lifeline();
+        ResponseFuture::task(life.clone(), async move {
+            let (mut parts, body) = req.into_parts();
+            let extracted = match guards.check(&mut parts).await {
+                Ok(extracted) => extracted,
+                Err(rejection) => return Ok(rejection),
+            };
+            let mut request = Request::from_parts(parts, body);
+            let sight = Sight::of(&route, &mut request).guarded(extracted);
+            match begin(&route, sight.head(&request)) {
+                Begun::Answered(response) => Ok(response),
+                Begun::Explain => {
+                    let sight = sight.complete(&route, &mut request);
+                    Ok(explain(&route, sight.head(&request)).await)
+                }
+                Begun::Pending(pending) => {
+                    let sight = sight.complete(&route, &mut request);
+                    let cache = Cache::from(route.cache());
+                    let origin = AxumOrigin::new(inner, request, sight, cache);
+                    serve(&route, pending, origin, life).await
+                }
+            }
+        })
+    }
+
+    fn origin(&mut self, mut request: Request, sight: Sight) -> AxumOrigin<S> {
+        let sight = sight.complete(&self.route, &mut request);
+        AxumOrigin::new(self.readied(), request, sight, Cache::from(self.route.cache()))
+    }
+
+    /// The service that was readied is the one to call; its clone takes its place.
+    fn readied(&mut self) -> S {
+        let inner = self.inner.clone();
+        std::mem::replace(&mut self.inner, inner)
+    }
+}
+
 enum Begun {
     Answered(Response),
     Pending(Pending),
     Explain,
 }
 
-fn origin<S>(route: &Route, inner: S, request: Request) -> AxumOrigin<S> {
-    let origin = AxumOrigin::new(inner, request, Cache::from(route.cache()));
-    if route.needs_params() { origin.with_params() } else { origin }
-}
-
-fn begin<S>(route: &Route, origin: &AxumOrigin<S>) -> Begun
-where
-    S: Service<Request<Body>>,
-    S::Response: IntoResponse,
-{
-    if origin.request().extensions().get::<Explain>().is_some() {
+fn begin(route: &Route, head: RequestHead<'_>) -> Begun {
+    if head.extension::<Explain>().is_some() {
         return Begun::Explain;
     }
-    match route.attend(&origin.head()) {
+    match route.attend(&head) {
         Step::Reply(reply) => Begun::Answered(reply.map(outgoing)),
         Step::Forward(pending) => Begun::Pending(pending),
     }

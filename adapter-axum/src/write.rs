@@ -14,7 +14,7 @@ use tower_service::Service;
 use crate::cache::Cache;
 use crate::future::ResponseFuture;
 use crate::guard::Guards;
-use crate::origin::AxumOrigin;
+use crate::origin::{AxumOrigin, Sight};
 
 /// Invalidates when the wrapped service has written. Made by
 /// [`Cache::invalidate_layer`](crate::Cache::invalidate_layer).
@@ -107,10 +107,10 @@ where
                 Ok(extracted) => extracted,
                 Err(rejection) => return Ok(rejection),
             };
-            let request = Request::from_parts(parts, body);
-            let origin = AxumOrigin::new(inner, request, Cache::from(route.cache().clone()))
-                .with_params()
-                .guarded(extracted);
+            let mut request = Request::from_parts(parts, body);
+            let sight = Sight::default().with_params(&mut request).guarded(extracted);
+            let cache = Cache::from(route.cache().clone());
+            let origin = AxumOrigin::new(inner, request, sight, cache);
             Ok(match route.serve(origin, life).await? {
                 WriteAnswer::Handler(response) => response.map(|body| body.0),
                 WriteAnswer::Refused(response) => response.map(|()| Body::empty()),

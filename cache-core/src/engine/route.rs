@@ -88,6 +88,13 @@ impl Route {
         self.shared.rules.needs_params()
     }
 
+    /// Whether [`attend`](Self::attend) may read path parameters already: for the key or for the
+    /// condition.
+    #[must_use]
+    pub fn keys_by_params(&self) -> bool {
+        self.shared.rules.keys_by_params()
+    }
+
     /// Something to keep a request's work alive by.
     #[must_use]
     pub fn lifeline(&self) -> Lifeline {

@@ -143,14 +143,22 @@ impl Rules {
 
     /// Whether a placeholder is needed from the path.
     pub(crate) fn needs_params(&self) -> bool {
-        let has = |template: &Template| template.placeholders().next().is_some();
-        self.tags.iter().any(has)
-            || matches!(&self.key, KeySource::Template(template) if has(template))
-            || matches!(self.key, KeySource::Function(_))
-            || self.code.condition.is_some()
+        self.keys_by_params()
+            || self.tags.iter().any(has_placeholder)
             || self.code.ttl.is_some()
             || self.code.store_if.is_some()
     }
+
+    /// Whether one is needed before anything is looked up.
+    pub(crate) fn keys_by_params(&self) -> bool {
+        matches!(&self.key, KeySource::Template(template) if has_placeholder(template))
+            || matches!(self.key, KeySource::Function(_))
+            || self.code.condition.is_some()
+    }
+}
+
+fn has_placeholder(template: &Template) -> bool {
+    template.placeholders().next().is_some()
 }
 
 fn span(span: Option<super::Span>) -> Duration {

@@ -26,9 +26,9 @@ const SHOWN: usize = 30;
 
 pub(crate) fn run(options: &Instructions) -> Result<(), Error> {
     let only = options.only.as_deref().unwrap_or_default();
-    let cases = case::all().into_iter().filter(|case| case.to_string().contains(only));
+    let mut cases = case::all().into_iter().filter(|case| case.to_string().contains(only));
     if options.smoke {
-        return cases.map(|case| case.run(2)).collect();
+        return cases.try_for_each(|case| case.run(2));
     }
     let mut counted: Vec<(Case, Profile)> = Vec::new();
     for case in cases {
