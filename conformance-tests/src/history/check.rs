@@ -10,6 +10,9 @@ use super::verdict::{Loss, Meters, Rule, Verdict, Violation};
 /// A put that was dropped may still take effect for so long, in nanoseconds.
 const GRACE: u64 = 1_000_000_000;
 
+/// Lives are kept in milliseconds, so an entry may end that much early; in nanoseconds.
+const PRECISION: u64 = 2_000_000;
+
 impl History {
     /// Checks everything.
     #[must_use]
@@ -192,7 +195,7 @@ impl<'h> Log<'h> {
         let last = self.by_key.get(&key)?.last_put(end)?;
         let owed = last.outcome == Outcome::Stored
             && last.end < start
-            && end < last.kept_until
+            && end.saturating_add(PRECISION) < last.kept_until
             && !self.touched(&last.content, last.asked, end)
             && !self.forgot(last.asked, end);
         owed.then_some(last)

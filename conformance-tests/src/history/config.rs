@@ -21,13 +21,24 @@ pub struct Config {
     pub tags: u32,
     /// How often a task rests 1–3 ms after a hit, in percent.
     pub rest: u32,
+    /// The longest pause between two invalidations of a handle, in milliseconds.
+    pub lull: u32,
 }
 
 impl Config {
-    /// 3 s; 4 tasks per handle; 48 keys; 16 tags; a rest after one hit in ten.
+    /// 3 s; 4 tasks per handle; 48 keys; 16 tags; a rest after one hit in ten;
+    /// at most 8 ms between two invalidations of a handle.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
-        Self { seed, duration: Duration::from_secs(3), tasks: 4, keys: 48, tags: 16, rest: 10 }
+        Self {
+            seed,
+            duration: Duration::from_secs(3),
+            tasks: 4,
+            keys: 48,
+            tags: 16,
+            rest: 10,
+            lull: 8,
+        }
     }
 
     /// Lets the tasks work this long.
@@ -62,6 +73,14 @@ impl Config {
     #[must_use]
     pub const fn with_rest(mut self, percent: u32) -> Self {
         self.rest = percent;
+        self
+    }
+
+    /// Sets the longest pause between two invalidations of a handle, in milliseconds; at least 1 is
+    /// taken.
+    #[must_use]
+    pub const fn with_lull(mut self, millis: u32) -> Self {
+        self.lull = millis;
         self
     }
 }

@@ -108,6 +108,7 @@ pub async fn work(store: Arc<dyn Store>, handle: u32, config: Config, stage: Sta
             stage: stage.clone(),
             random: Random::new(config.seed, stream(by)),
             rest: config.rest,
+            lull: config.lull,
             fills: 0,
         };
         tasks.push(tokio::spawn(async move {
@@ -141,6 +142,7 @@ struct Worker {
     stage: Stage,
     random: Random,
     rest: u32,
+    lull: u32,
     fills: u64,
 }
 
@@ -300,7 +302,7 @@ impl Worker {
 
     async fn invalidates(&mut self) {
         while self.goes_on() {
-            let millis = u64::from(1 + self.random.below(8));
+            let millis = u64::from(1 + self.random.below(self.lull));
             tokio::time::sleep(Duration::from_millis(millis)).await;
             self.invalidate().await;
         }

@@ -6,7 +6,7 @@ use super::event::{Event, Fault, History};
 use super::verdict::{Loss, Verdict};
 
 /// What happened from the injections of a fault until the next injection of any.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tally {
     /// How often it was injected.
@@ -27,6 +27,24 @@ pub struct Tally {
     pub violations: u64,
     /// Losses.
     pub losses: u64,
+}
+
+impl Tally {
+    /// The sums of both.
+    #[must_use]
+    pub const fn plus(self, other: &Self) -> Self {
+        Self {
+            injected: self.injected + other.injected,
+            lookups: self.lookups + other.lookups,
+            hits: self.hits + other.hits,
+            puts: self.puts + other.puts,
+            failures: self.failures + other.failures,
+            acknowledged: self.acknowledged + other.acknowledged,
+            unacknowledged: self.unacknowledged + other.unacknowledged,
+            violations: self.violations + other.violations,
+            losses: self.losses + other.losses,
+        }
+    }
 }
 
 /// What is said of the time before the first injection.

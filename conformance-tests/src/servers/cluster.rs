@@ -22,8 +22,8 @@ pub struct Cluster {
 impl Cluster {
     /// Starts all and waits until they form one cluster.
     ///
-    /// A primary that is silent for `node_timeout` is replaced if it has a replica. `args` are added
-    /// to all command lines.
+    /// A primary that is silent for `node_timeout` is replaced if it has a replica. `args` are
+    /// settings of all nodes, as for [`Server::start`].
     ///
     /// # Errors
     ///
@@ -96,17 +96,24 @@ impl Cluster {
     /// Whether all nodes see all slots served by three primaries, and every replica is in step.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let sees_all = |server: &Server| {
+        Self::are_whole(&self.all().collect::<Vec<_>>(), self.replicas.len())
+    }
+
+    /// The same of any nodes, whatever their roles are now.
+    #[must_use]
+    pub fn are_whole(nodes: &[&Server], replicas: usize) -> bool {
+        let sees_all = |server: &&Server| {
             let info = server.run::<String>(&["CLUSTER", "INFO"]).unwrap_or_default();
             info.contains("cluster_state:ok")
                 && info.contains("cluster_slots_ok:16384")
                 && info.contains("cluster_size:3")
         };
-        let links = self.all().filter_map(|node| node.info("replication", "master_link_status"));
-        let links: Vec<String> = links.collect();
-        self.all().all(sees_all)
-            && links.len() == self.replicas.len()
-            && links.iter().all(|link| link == "up")
+        nodes.iter().all(sees_all) && {
+            let links =
+                nodes.iter().filter_map(|node| node.info("replication", "master_link_status"));
+            let links: Vec<String> = links.collect();
+            links.len() == replicas && links.iter().all(|link| link == "up")
+        }
     }
 
     /// All nodes.

@@ -10,7 +10,9 @@ pub struct ServerError {
 }
 
 impl ServerError {
-    pub(super) fn new(what: impl Into<String>) -> Self {
+    /// An error without a cause.
+    #[must_use]
+    pub fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), source: None }
     }
 

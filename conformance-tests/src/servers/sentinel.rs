@@ -22,8 +22,8 @@ pub struct Sentinels {
 impl Sentinels {
     /// Starts all and waits until they know each other.
     ///
-    /// A primary that is silent for `down_after` is replaced. `args` are added to the command lines
-    /// of the data nodes.
+    /// A primary that is silent for `down_after` is replaced. `args` are settings of the data
+    /// nodes, as for [`Server::start`].
     ///
     /// # Errors
     ///
@@ -34,6 +34,7 @@ impl Sentinels {
         let replica = Server::start(&[args, &["--replicaof", "127.0.0.1", &port]].concat())?;
         let sentinel = || {
             let mut sentinel = Server::sentinel(vec![
+                "sentinel resolve-hostnames no".to_owned(),
                 format!("sentinel monitor {MASTER} 127.0.0.1 {port} 2"),
                 format!("sentinel down-after-milliseconds {MASTER} {}", down_after.as_millis()),
                 format!("sentinel failover-timeout {MASTER} 3000"),

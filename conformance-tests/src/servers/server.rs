@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use redis::{Client, Connection, FromRedisValue};
@@ -27,6 +27,7 @@ pub struct Server {
     password: Option<String>,
     role: Role,
     child: Option<Child>,
+    paused: AtomicBool,
 }
 
 enum Role {
@@ -47,7 +48,8 @@ pub enum Signal {
 }
 
 impl Server {
-    /// A fresh server on a free port, without persistence; `args` are added to its command line.
+    /// A fresh server on a free port, without persistence. `args` are settings in the form of the
+    /// command line (`--maxmemory 1mb`).
     ///
     /// # Errors
     ///
@@ -80,7 +82,7 @@ impl Server {
             std::env::temp_dir().join(format!("redis-{}-{number}-{port}", std::process::id()));
         std::fs::create_dir_all(&dir)
             .map_err(|error| ServerError::because(format!("making {}", dir.display()), error))?;
-        Ok(Self { port, dir, password: None, role, child: None })
+        Ok(Self { port, dir, password: None, role, child: None, paused: AtomicBool::new(false) })
     }
 
     /// The password that [`connect`](Self::connect) logs in with.
@@ -107,6 +109,7 @@ impl Server {
             .spawn()
             .map_err(|error| ServerError::because(format!("starting {binary}"), error))?;
         self.child = Some(child);
+        self.paused.store(false, Ordering::Relaxed);
         wait_for("the server to answer", START_LIMIT, || {
             self.try_run(&["PING"])
                 .is_ok_and(|pong| pong == redis::Value::SimpleString("PONG".into()))
@@ -117,27 +120,24 @@ impl Server {
         })
     }
 
+    /// Points the command to a file of configuration. An existing one is kept: a Sentinel has itself
+    /// and the roles of others written there, and a server that starts again must find them.
     fn configure(&self, command: &mut Command) -> Result<(), ServerError> {
-        let port = self.port.to_string();
-        match &self.role {
-            Role::Sentinel(lines) => {
-                let (dir, log) = (self.dir.display(), self.log());
-                let file = self.dir.join("sentinel.conf");
-                let text = format!(
-                    "port {port}\nbind 127.0.0.1\ndir {dir}\nlogfile {}\n\
-                     sentinel resolve-hostnames no\n{}\n",
-                    log.display(),
-                    lines.join("\n")
-                );
-                std::fs::write(&file, text)
-                    .map_err(|error| ServerError::because("writing sentinel.conf", error))?;
-                command.arg(file).arg("--sentinel");
-            }
-            Role::Data(args) => {
-                command.args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]);
-                command.args(["--port", &port, "--dir"]).arg(&self.dir);
-                command.arg("--logfile").arg(self.log()).args(args);
-            }
+        let (name, lines) = match &self.role {
+            Role::Sentinel(lines) => ("sentinel.conf", lines.join("\n")),
+            Role::Data(args) => ("redis.conf", lines_of(args)),
+        };
+        let file = self.dir.join(name);
+        if !file.exists() {
+            let (port, dir, log) = (self.port, self.dir.display(), self.log());
+            let log = log.display();
+            let text = format!("port {port}\nbind 127.0.0.1\ndir {dir}\nlogfile {log}\n{lines}\n");
+            std::fs::write(&file, text)
+                .map_err(|error| ServerError::because(format!("writing {name}"), error))?;
+        }
+        command.arg(file);
+        if matches!(self.role, Role::Sentinel(_)) {
+            command.arg("--sentinel");
         }
         Ok(())
     }
@@ -154,10 +154,10 @@ impl Server {
         }
     }
 
-    /// Whether the process was started and not killed.
+    /// Whether the process was started, and neither killed nor paused.
     #[must_use]
-    pub const fn is_running(&self) -> bool {
-        self.child.is_some()
+    pub fn is_up(&self) -> bool {
+        self.child.is_some() && !self.paused.load(Ordering::Relaxed)
     }
 
     /// Pauses or resumes the process.
@@ -173,7 +173,9 @@ impl Server {
             Signal::Continue => rustix::process::Signal::CONT,
         };
         kill_process(pid, number)
-            .map_err(|error| ServerError::because(format!("sending {signal:?}"), error))
+            .map_err(|error| ServerError::because(format!("sending {signal:?}"), error))?;
+        self.paused.store(signal == Signal::Stop, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The port that it listens on.
@@ -229,8 +231,9 @@ impl Server {
         self.run(command)
     }
 
-    /// One line of `INFO`.
-    pub(super) fn info(&self, section: &str, name: &str) -> Option<String> {
+    /// One line of `INFO`, if the server answers and has it.
+    #[must_use]
+    pub fn info(&self, section: &str, name: &str) -> Option<String> {
         let info: String = self.run(&["INFO", section]).ok()?;
         let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         Some(line.trim_end().to_owned())
@@ -241,6 +244,25 @@ fn built(command: &[&str]) -> redis::Cmd {
     let mut cmd = redis::Cmd::new();
     cmd.arg(command);
     cmd
+}
+
+/// Command-line arguments as lines of configuration.
+fn lines_of(args: &[String]) -> String {
+    let mut lines = "save \"\"\nappendonly no".to_owned();
+    for arg in args {
+        match arg.strip_prefix("--") {
+            Some(name) => {
+                lines.push('\n');
+                lines.push_str(name);
+            }
+            None if arg.is_empty() => lines.push_str(" \"\""),
+            None => {
+                lines.push(' ');
+                lines.push_str(arg);
+            }
+        }
+    }
+    lines
 }
 
 impl Drop for Server {
@@ -255,7 +277,7 @@ impl fmt::Debug for Server {
         f.debug_struct("Server")
             .field("port", &self.port)
             .field("dir", &self.dir)
-            .field("running", &self.is_running())
+            .field("is_up", &self.is_up())
             .finish_non_exhaustive()
     }
 }
