@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod application;
 mod cluster;
 mod connect;
 mod faults;
