@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::{Error, HttpMessage as _, HttpResponse};
-use bytes::Bytes;
+use cache_core::body::ReplyBody;
 use cache_core::engine::{Lifeline, Pending, Route, ServedBody, Step};
 use cache_core::explain::Explain;
 use http::Response;
@@ -128,11 +128,11 @@ fn begin(route: &Route, seen: Option<Seen>, request: ServiceRequest) -> Begun {
     }
 }
 
-fn hit(request: ServiceRequest, reply: Response<Option<Bytes>>) -> ServiceResponse {
+fn hit(request: ServiceRequest, reply: Response<ReplyBody>) -> ServiceResponse {
     let (parts, body) = reply.into_parts();
     let body = match body {
-        Some(bytes) => BoxBody::new(bytes),
-        None => Outgoing::boxed(ServedBody::reply(None), convert::stated_length(&parts), false),
+        ReplyBody::Whole(bytes) => BoxBody::new(bytes),
+        body => Outgoing::boxed(ServedBody::reply(body), convert::stated_length(&parts), false),
     };
     let mut response = convert::blank();
     convert::apply(&parts, &mut response);

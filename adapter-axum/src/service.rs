@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use cache_core::RequestHead;
+use cache_core::body::ReplyBody;
 use cache_core::engine::{Origin as _, Pending, Route, ServedBody, Spawn as _, Step};
 use cache_core::explain::Explain;
 use tower_service::Service;
@@ -133,10 +133,10 @@ fn begin(route: &Route, head: RequestHead<'_>) -> Begun {
     }
 }
 
-fn outgoing(body: Option<Bytes>) -> Body {
+fn outgoing(body: ReplyBody) -> Body {
     match body {
-        Some(bytes) => Body::from(bytes),
-        None => Body::new(Outgoing(ServedBody::reply(None))),
+        ReplyBody::Whole(bytes) => Body::from(bytes),
+        body => Body::new(Outgoing(ServedBody::reply(body))),
     }
 }
 

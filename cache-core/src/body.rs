@@ -1,5 +1,6 @@
 //! Bodies, as far as the engine needs to know them.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -32,6 +33,49 @@ pub trait Body: Unpin {
 
     /// What is left, in bytes.
     fn size(&self) -> Size;
+}
+
+/// The body of an answer made of a stored response: slices of what is stored, never a copy.
+#[derive(Clone, Debug, Default)]
+#[expect(clippy::exhaustive_enums, reason = "adapters must handle all, and there is no fourth")]
+pub enum ReplyBody {
+    /// None, which is another thing than an empty one: its length is not to be stated.
+    #[default]
+    Absent,
+    /// One piece.
+    Whole(Bytes),
+    /// Several, one after the other.
+    Pieces(Pieces),
+}
+
+/// Pieces of known length that make one body.
+#[derive(Clone, Debug, Default)]
+pub struct Pieces {
+    waiting: VecDeque<Bytes>,
+    left: u64,
+}
+
+impl Pieces {
+    /// The next piece; `None` at the end. None is empty.
+    pub fn next_piece(&mut self) -> Option<Bytes> {
+        let piece = self.waiting.pop_front()?;
+        self.left = self.left.saturating_sub(piece.len() as u64);
+        Some(piece)
+    }
+
+    /// How many bytes are left.
+    #[must_use]
+    pub const fn left(&self) -> u64 {
+        self.left
+    }
+}
+
+impl FromIterator<Bytes> for Pieces {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(iter: I) -> Self {
+        let waiting: VecDeque<_> = iter.into_iter().filter(|piece| !piece.is_empty()).collect();
+        let left = waiting.iter().map(|piece| piece.len() as u64).sum();
+        Self { waiting, left }
+    }
 }
 
 /// How many bytes a body will still give.

@@ -17,4 +17,5 @@ mod concurrency;
 mod cookies;
 mod guards;
 mod invalidation;
+mod ranges;
 mod stale;

@@ -12,6 +12,7 @@
 mod coalescing;
 mod guards;
 mod input;
+mod ranges;
 mod readiness;
 mod routing;
 mod safety;

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
 
 use super::budget::Reserved;
 use super::cache::Inner;
@@ -146,6 +146,11 @@ impl Recording {
         if has_content && rules.etag != EtagRule::Off && !headers.contains_key(header::ETAG) {
             let weak = rules.etag == EtagRule::Weak;
             headers.insert(header::ETAG, entity_tag::generate(&body, weak));
+        }
+        // What is stored whole is served in parts (RFC 9110 §14.3).
+        let divisible = self.kept.method == Method::GET && self.status == StatusCode::OK;
+        if divisible && !headers.contains_key(header::ACCEPT_RANGES) {
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
         let request = self.kept.head();
         let key = variant_key(self.planned.key, &names, self.planned.is_head, &request);

@@ -15,6 +15,7 @@ mod flight;
 pub(crate) mod function;
 #[cfg(feature = "mutants")]
 pub mod mutant;
+mod partial;
 mod recall;
 mod reply;
 mod route;

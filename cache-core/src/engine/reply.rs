@@ -1,10 +1,11 @@
 //! Answers made of stored responses.
 
-use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode};
 
+use super::partial;
 use super::status::{self, Seconds, Story};
+use crate::body::ReplyBody;
 use crate::entry::{Entry, StoredHead};
 use crate::field::conditional;
 use crate::head::RequestHead;
@@ -20,8 +21,8 @@ pub(crate) enum How {
     Collapsed,
 }
 
-/// The answer to this request, without a body where there must be none: 304 if the client has it, no content for HEAD, else a shared slice
-/// of the body. The entry is not touched.
+/// The answer to this request: 304 if the client has it, no content for HEAD, the parts that are
+/// asked for, else a shared slice of the body. The entry is not touched.
 pub(crate) fn reply(
     rules: &Rules,
     name: &str,
@@ -30,9 +31,9 @@ pub(crate) fn reply(
     stored: &StoredHead,
     state: &Freshness,
     how: How,
-) -> Response<Option<Bytes>> {
+) -> Response<ReplyBody> {
     let method = request.method();
-    let mut response = Response::new(None);
+    let mut response = Response::new(ReplyBody::Absent);
     let mut headers = stored.headers.clone();
     if conditional::not_modified(method, request.headers(), stored.status, &stored.headers) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -41,8 +42,10 @@ pub(crate) fn reply(
         *response.status_mut() = stored.status;
         if method == Method::HEAD {
             announce_length(&mut headers, entry.body().len());
+        } else if let Some(part) = partial::part(request, stored, entry.body(), &mut headers) {
+            response = part;
         } else {
-            *response.body_mut() = Some(entry.body().clone());
+            *response.body_mut() = ReplyBody::Whole(entry.body().clone());
         }
     }
     if rules.age {

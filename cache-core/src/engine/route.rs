@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, Response, StatusCode, Uri};
 
 use super::cache::{Cache, Inner};
 use super::reply::{How, reply};
 use super::seek::{Next, Resolved, Seek};
 use super::spawn::Lifeline;
+use crate::body::ReplyBody;
 use crate::head::{Extracted, RequestHead};
 use crate::policy::plan::{self, Planned};
 use crate::policy::rules::KeySource;
@@ -35,8 +35,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "adapters must handle both, and there is no third")]
 pub enum Step {
-    /// Send this. No body is another thing than an empty one: its length is not to be stated.
-    Reply(Response<Option<Bytes>>),
+    /// Send this.
+    Reply(Response<ReplyBody>),
     /// Go on with [`Route::serve`].
     Forward(Pending),
 }
@@ -183,7 +183,7 @@ impl Route {
         entry: &crate::entry::Entry,
         state: &crate::policy::freshness::Freshness,
         how: How,
-    ) -> Response<Option<Bytes>> {
+    ) -> Response<ReplyBody> {
         let Shared { cache, rules, .. } = &*self.shared;
         tracing::debug!(key = %entry.key(), ?how, age = state.age.as_secs(), "reused");
         match entry.response() {
@@ -191,7 +191,7 @@ impl Route {
             // Only responses are resolved to be served: a search that ends otherwise is a bug.
             None => {
                 tracing::error!(key = %entry.key(), "what was found is no response");
-                let mut failed = Response::new(None);
+                let mut failed = Response::new(ReplyBody::Absent);
                 *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 failed
             }

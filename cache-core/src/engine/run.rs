@@ -19,7 +19,7 @@ use super::serve::{Changes, Origin};
 use super::spawn::{Lifeline, Spawn};
 use super::status::{self, Seconds, Story};
 use super::tee::{Drain, Frames, ServedBody};
-use crate::body::{Body, Frame};
+use crate::body::{Body, Frame, ReplyBody};
 use crate::entry::{Entry, Life};
 use crate::field::conditional;
 use crate::head::RequestHead;
@@ -402,6 +402,6 @@ fn answer_condition<B: Body, S: Spawn<Drain<B>>>(
     if conditional::not_modified(&request.method, &request.headers, status, headers) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         conditional::reduce_to_not_modified(response.headers_mut());
-        *response.body_mut() = ServedBody::reply(None);
+        *response.body_mut() = ServedBody::reply(ReplyBody::Absent);
     }
 }

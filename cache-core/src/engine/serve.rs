@@ -29,7 +29,7 @@ use super::seek::{Miss, Next, Resolved, Seek};
 use super::spawn::{Lifeline, Spawn};
 use super::status::{self, Story};
 use super::tee::{Drain, ServedBody};
-use crate::body::Body;
+use crate::body::{Body, ReplyBody};
 use crate::entry::Entry;
 use crate::field::cache_control::CacheControl;
 use crate::head::RequestHead;
@@ -350,10 +350,10 @@ impl Route {
     }
 
     /// RFC 9111 §5.2.1.7.
-    fn gateway_timeout(&self) -> Response<Option<Bytes>> {
+    fn gateway_timeout(&self) -> Response<ReplyBody> {
         let Shared { cache, rules, .. } = &*self.shared;
         cache.counters.misses.one();
-        let mut response = Response::new(Some(Bytes::new()));
+        let mut response = Response::new(ReplyBody::Whole(Bytes::new()));
         *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
         status::tell(rules, &cache.name, None, Story::OnlyIfCached, response.headers_mut());
         response
@@ -465,7 +465,7 @@ enum Flown {
 }
 
 fn served<O: Origin, S: Spawn<Drain<O::Body>>>(
-    reply: Response<Option<Bytes>>,
+    reply: Response<ReplyBody>,
     refresh: Option<(Refresh, O)>,
 ) -> Served<O, S> {
     Served { response: reply.map(ServedBody::reply), refresh }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use super::fill::{Putting, Recording};
 use super::spawn::{Lifeline, Place, Spawn};
-use crate::body::{Body, Frame, Size};
+use crate::body::{Body, Frame, Pieces, ReplyBody, Size};
 use crate::reason::Reason;
 use bytes::Bytes;
 
@@ -28,6 +28,8 @@ enum Kind<B: Body, S: Spawn<Drain<B>>> {
     Absent,
     /// Complete; `None` once it is sent.
     Whole(Option<Bytes>),
+    /// Complete, in several pieces.
+    Pieces(Pieces),
     /// The handler's, as it is.
     Origin(B),
     /// The handler's, recorded.
@@ -41,10 +43,14 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
         Self(Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())))
     }
 
-    /// The body of a reply; `None` where there must be none.
+    /// The body of a reply.
     #[must_use]
-    pub fn reply(body: Option<Bytes>) -> Self {
-        body.map_or(Self(Kind::Absent), Self::whole)
+    pub fn reply(body: ReplyBody) -> Self {
+        match body {
+            ReplyBody::Absent => Self(Kind::Absent),
+            ReplyBody::Whole(bytes) => Self::whole(bytes),
+            ReplyBody::Pieces(pieces) => Self(Kind::Pieces(pieces)),
+        }
     }
 
     pub(crate) fn origin(body: B) -> Self {
@@ -68,6 +74,9 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
         match &mut self.0 {
             Kind::Absent => Poll::Ready(None),
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::Data(bytes)))),
+            Kind::Pieces(pieces) => {
+                Poll::Ready(pieces.next_piece().map(|piece| Ok(Frame::Data(piece))))
+            }
             Kind::Origin(body) => Pin::new(body).poll_frame(cx),
             Kind::Tee(tee) => tee.poll_frame(cx),
         }
@@ -79,6 +88,7 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
         match &self.0 {
             Kind::Absent => true,
             Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Pieces(pieces) => pieces.left() == 0,
             Kind::Origin(body) => body.is_end_stream(),
             Kind::Tee(tee) => tee.machine.as_ref().is_none_or(|machine| machine.is_end_stream()),
         }
@@ -90,6 +100,7 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
         match &self.0 {
             Kind::Absent => Size::default(),
             Kind::Whole(bytes) => Size::exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Pieces(pieces) => Size::exact(pieces.left()),
             Kind::Origin(body) => body.size(),
             Kind::Tee(tee) => tee.machine.as_ref().map_or(Size::exact(0), |machine| machine.size()),
         }
@@ -101,6 +112,7 @@ impl<B: Body, S: Spawn<Drain<B>>> fmt::Debug for ServedBody<B, S> {
         let kind = match &self.0 {
             Kind::Absent => "Absent",
             Kind::Whole(_) => "Whole",
+            Kind::Pieces(_) => "Pieces",
             Kind::Origin(_) => "Origin",
             Kind::Tee(_) => "Tee",
         };

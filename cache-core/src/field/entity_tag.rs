@@ -18,6 +18,15 @@ pub fn none_match_names(request: &HeaderMap, etag: &HeaderValue) -> bool {
     })
 }
 
+/// Strong comparison (§8.8.3.2): the same, and neither is weak. What is no entity tag equals
+/// nothing.
+#[must_use]
+pub fn strongly_equal(one: &[u8], other: &[u8]) -> bool {
+    let (one, other) = (one.trim_ascii(), other.trim_ascii());
+    let inner = one.strip_prefix(b"\"").and_then(|tag| tag.strip_suffix(b"\""));
+    one == other && inner.is_some_and(|tag| !tag.contains(&b'"'))
+}
+
 /// The entity tag of a body: its SHA-256 in lower-case hexadecimal, quoted; weak if asked for.
 #[must_use]
 pub fn generate(body: &[u8], weak: bool) -> HeaderValue {

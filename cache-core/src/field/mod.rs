@@ -6,3 +6,4 @@ pub mod cookie;
 pub mod entity_tag;
 pub mod hop_by_hop;
 pub mod list;
+pub mod range;

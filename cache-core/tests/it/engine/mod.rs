@@ -2,5 +2,6 @@
 
 mod cases;
 mod mutants;
+mod ranges;
 mod rig;
 mod waiting;

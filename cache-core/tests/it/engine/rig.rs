@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cache_core::body::{Body, Frame, Size};
+use cache_core::body::{Body, Frame, ReplyBody, Size};
 use cache_core::clock::{Clock, ManualClock};
 use cache_core::engine::mutant::Mutant;
 use cache_core::engine::{Changes, Origin, Route, Spawn, Step};
@@ -154,6 +154,20 @@ impl Store for GatedStore {
     }
 }
 
+/// All of a reply's body.
+fn whole(body: ReplyBody) -> Bytes {
+    match body {
+        ReplyBody::Absent => Bytes::new(),
+        ReplyBody::Whole(bytes) => bytes,
+        ReplyBody::Pieces(mut pieces) => {
+            let stated = pieces.left();
+            let all: Vec<u8> = std::iter::from_fn(|| pieces.next_piece()).flatten().collect();
+            assert_eq!(all.len() as u64, stated);
+            Bytes::from(all)
+        }
+    }
+}
+
 /// What the handler does.
 type Handler = dyn Fn(&HeaderMap, usize) -> Response<&'static str> + Send + Sync;
 
@@ -256,7 +270,7 @@ impl Rig {
         let origin = TestOrigin { method, uri: path.parse().unwrap(), headers, rig: self.clone() };
         let step = self.route.attend(&origin.head());
         let response = match step {
-            Step::Reply(reply) => reply.map(Option::unwrap_or_default),
+            Step::Reply(reply) => reply.map(whole),
             Step::Forward(pending) => {
                 let life = self.route.lifeline();
                 let served = self.route.serve(pending, origin, TestSpawn, life).await.unwrap();
