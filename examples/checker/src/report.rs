@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use conformance_tests::history::{
-    Actor, EVERYTHING, Filled, History, Invalidation, Loss, Tally, Verdict, Violation,
+    Actor, EVERYTHING, Event, Fault, Filled, History, Invalidation, Loss, Tally, Verdict, Violation,
 };
 
 use crate::deployment::Topology;
@@ -12,6 +12,9 @@ use crate::say;
 
 /// How many violations of a run are shown, and how many losses.
 const SHOWN: usize = 3;
+
+/// How long before each a fault is shown that was over by then; in nanoseconds.
+const FAULTS_SHOWN: u64 = 2_000_000_000;
 
 /// All runs together.
 #[derive(Debug, Default)]
@@ -61,7 +64,7 @@ pub(crate) fn run(
 ) {
     table(tallies);
     say(verdict.to_string().lines().next().unwrap_or_default());
-    let shown = Shown { started };
+    let shown = Shown { started, faults: faults(history) };
     for violation in verdict.violations.iter().take(SHOWN) {
         shown.violation(history.seed, violation);
     }
@@ -107,11 +110,26 @@ fn row(name: &str, tally: &Tally) {
     ));
 }
 
-struct Shown {
-    started: u64,
+/// In the order of their beginning.
+fn faults(history: &History) -> Vec<&Fault> {
+    let mut faults: Vec<&Fault> = history
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Fault(fault) => Some(fault),
+            _ => None,
+        })
+        .collect();
+    faults.sort_unstable_by_key(|fault| fault.from);
+    faults
 }
 
-impl Shown {
+struct Shown<'h> {
+    started: u64,
+    faults: Vec<&'h Fault>,
+}
+
+impl Shown<'_> {
     fn violation(&self, seed: u64, violation: &Violation) {
         say(format_args!("violation of {:?}, seed {seed}", violation.rule));
         if let Some(invalidation) = &violation.invalidation {
@@ -139,6 +157,18 @@ impl Shown {
             self.at(served.start),
             self.at(served.end)
         ));
+        self.faults_before(served.end);
+    }
+
+    /// What may have to do with it: the faults that were not over long before.
+    fn faults_before(&self, time: u64) {
+        let concerned =
+            |fault: &&&Fault| fault.from < time && fault.to > time.saturating_sub(FAULTS_SHOWN);
+        for fault in self.faults.iter().filter(concerned) {
+            let failed = if fault.injected { "" } else { " (not injected)" };
+            let (from, to) = (self.at(fault.from), self.at(fault.to));
+            say(format_args!("  fault         {}{failed}: {from} to {to}", fault.name));
+        }
     }
 
     fn loss(&self, seed: u64, loss: &Loss) {
@@ -153,10 +183,12 @@ impl Shown {
                     self.at(missed.start),
                     self.at(missed.end)
                 ));
+                self.faults_before(missed.end);
             }
             Loss::Denied { fill } => {
                 say(format_args!("loss, seed {seed}: superseded by nothing"));
                 self.fill("fill", fill);
+                self.faults_before(fill.end);
             }
             _ => say(format_args!("loss, seed {seed}: {loss}")),
         }
