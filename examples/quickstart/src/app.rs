@@ -17,10 +17,8 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
-use cache_memory::MemoryStore;
 use serde::Serialize;
 
-use crate::args::StoreKind;
 use crate::db::{City, Db, DbError, Search, Stats};
 use crate::error::ApiError;
 use crate::request::{CityId, CountryCode, Limit, SearchQuery, Update};
@@ -31,10 +29,7 @@ use crate::say;
 const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// The application, ready to be served. `base` is where: `http://127.0.0.1:3000`.
-pub(crate) fn build(store: StoreKind, db: Db, base: &str) -> Result<Router, PolicyError> {
-    let cache = match store {
-        StoreKind::Memory => Cache::new(MemoryStore::new()),
-    };
+pub(crate) fn build(cache: &Cache, db: Db, base: &str) -> Result<Router, PolicyError> {
     let policy = Policy::ttl(LIFETIME);
     let cached_city = cache.layer(policy.clone().tag("city:{id}"))?;
     let cached_search = cache.layer(policy.clone())?;

@@ -130,6 +130,12 @@ impl Db {
         db.run(prepare).await?.then_some(db).ok_or(DbError::Foreign)
     }
 
+    /// A number that no other database has, whatever its path: what is cached of one must not be
+    /// taken for another's.
+    pub(crate) async fn identity(&self) -> Result<u32, DbError> {
+        self.run(|db| db.pragma_query_value(None, "user_version", |row| row.get(0))).await
+    }
+
     /// How many cities there are.
     pub(crate) async fn count(&self) -> Result<u32, DbError> {
         self.run(|db| db.query_row("SELECT count(*) FROM cities", [], |row| row.get(0))).await
@@ -251,6 +257,11 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<bool> {
         load(&transaction, "INSERT INTO countries VALUES (?, ?, ?)", COUNTRIES)?;
         load(&transaction, "INSERT INTO cities VALUES (?, ?, ?, ?, ?, ?, ?)", CITIES)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    if pragma(&transaction, "user_version")? == 0 {
+        let identity: i32 =
+            transaction.query_row("SELECT abs(random() % 2147483647) + 1", [], |row| row.get(0))?;
+        transaction.pragma_update(None, "user_version", identity)?;
     }
     transaction.commit()?;
     // Readers go on while somebody writes.

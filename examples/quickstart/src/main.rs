@@ -8,6 +8,7 @@ mod db;
 mod error;
 mod request;
 mod say;
+mod store;
 
 use std::error::Error;
 use std::future;
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::args::{Command, Options};
 use crate::db::Db;
 use crate::say::{complain, say};
+use crate::store::Answers;
 
 /// How long requests under way may take once the program was asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -60,13 +62,15 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
         None => format!("cannot make a temporary database: {error}"),
     })?;
     let cities = db.count().await?;
-    let app = app::build(options.store, db, &base)?;
+    let answers = Answers::open(&options.store, db.identity().await?).await?;
+    let app = app::build(&answers.cache(), db, &base)?;
     let stop = stop_signal()?;
 
     say(format_args!("Listening on {base}"));
     say(format_args!("{cities} cities are in SQLite. Try, in this order:\n\n{}", app::tour(&base)));
     say("Ctrl-C stops it. Each request is one line below.\n");
     serve(listener, app, stop).await?;
+    answers.close().await;
     say("Stopped.");
     Ok(())
 }

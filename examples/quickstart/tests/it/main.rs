@@ -11,4 +11,5 @@ mod client;
 mod program;
 
 mod caching;
+mod redis;
 mod starting;
