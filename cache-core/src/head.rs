@@ -128,6 +128,12 @@ impl<'a> RequestHead<'a> {
         self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Host and port: the target's own, or those of `Host`.
+    pub(crate) fn authority(&self) -> Option<&'a [u8]> {
+        let host = || self.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
+        self.uri.authority().map(|authority| authority.as_str().as_bytes()).or_else(host)
+    }
+
     pub(crate) const fn has_body(&self) -> bool {
         self.has_body
     }

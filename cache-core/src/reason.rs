@@ -53,6 +53,8 @@ reasons! {
     Range = "range",
     /// The route lies inside another cached route, which caches for both.
     Nested = "nested",
+    /// The handler validated another response than the stored one.
+    OtherValidator = "other-validator",
     /// A placeholder of the key or of a tag has no value.
     UnknownPlaceholder = "unknown-placeholder",
     /// The body that would be part of the key is too large, or could not be read.
@@ -101,6 +103,8 @@ reasons! {
     Handler = "handler",
     /// The life is zero.
     ZeroTtl = "zero-ttl",
+    /// Neither the response nor the policy gives it a life.
+    NoLifetime = "no-lifetime",
     /// The TTL function failed.
     TtlFailed = "ttl-failed",
     /// The response has too many tags, or one that cannot be.

@@ -19,6 +19,8 @@ pub(crate) struct WishList {
     pub(crate) ttl: Option<Duration>,
     pub(crate) refuse: bool,
     pub(crate) strip_cookies: bool,
+    /// An inner route leaves it to the response's own fields, so the outer one must heed them.
+    pub(crate) of_http: bool,
     /// A tag could not be added: the response must not be stored without it.
     pub(crate) failed: bool,
 }
@@ -69,12 +71,16 @@ impl Wishes {
         self.with(|list| list.strip_cookies = true);
     }
 
-    /// What an inner route would have stored this response with.
-    pub(crate) fn confide(&self, tags: Vec<Tag>, ttl: Duration) {
+    /// What an inner route would have stored this response with; without a lifetime, as long as
+    /// the response says.
+    pub(crate) fn confide(&self, tags: Vec<Tag>, ttl: Option<Duration>) {
         self.with(|list| {
             list.failed |= list.tags.len() + tags.len() > MAX_TAGS;
             list.tags.extend(tags);
-            list.ttl.get_or_insert(ttl);
+            match ttl {
+                Some(ttl) => drop(list.ttl.get_or_insert(ttl)),
+                None => list.of_http = true,
+            }
         });
     }
 

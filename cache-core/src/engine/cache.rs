@@ -10,6 +10,7 @@ use super::budget::Budget;
 use super::cool::Cool;
 use super::flight::Flights;
 use super::recall::Recall;
+use super::targets::TargetBudget;
 use crate::clock::{Clock, SystemClock};
 use crate::policy::{Policy, PolicyError, Rules};
 use crate::reason::Reason;
@@ -40,6 +41,7 @@ pub(crate) struct Inner {
     pub(crate) flights: Arc<Flights>,
     pub(crate) cool: Cool,
     pub(crate) recall: Recall,
+    pub(crate) targets: TargetBudget,
     pub(crate) counters: Counters,
     pub(crate) detached: Arc<Semaphore>,
     pub(crate) recording: Budget,
@@ -327,6 +329,7 @@ impl CacheBuilder {
                 flights: Arc::default(),
                 cool: Cool::default(),
                 recall: Recall::default(),
+                targets: TargetBudget::default(),
                 counters: Counters::default(),
                 detached: Arc::new(Semaphore::new(self.max_detached)),
                 recording: Budget::new(self.max_recording),

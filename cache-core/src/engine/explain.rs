@@ -78,7 +78,7 @@ impl Route {
         let tags = plan::tags(rules, head, &planned)?;
         let names: Vec<&str> = tags.iter().map(crate::tag::Tag::as_str).collect();
         to.add("tags", &names.join(" "));
-        let mut seek = Seek::new(&planned, Arc::default());
+        let mut seek = Seek::new(rules, &planned, Arc::default());
         let mut key = seek.first(head);
         loop {
             let found = match cache.store.try_lookup(&key, &[]) {

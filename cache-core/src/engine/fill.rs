@@ -143,7 +143,9 @@ impl Recording {
         let names = known.union(&self.storable.nominated).ok_or(Reason::Vary)?;
         let mut headers = std::mem::take(&mut self.headers);
         let has_content = !self.planned.is_head;
-        if has_content && rules.etag != EtagRule::Off && !headers.contains_key(header::ETAG) {
+        let etag_is_ours =
+            has_content && rules.etag != EtagRule::Off && !headers.contains_key(header::ETAG);
+        if etag_is_ours {
             let weak = rules.etag == EtagRule::Weak;
             headers.insert(header::ETAG, entity_tag::generate(&body, weak));
         }
@@ -153,14 +155,21 @@ impl Recording {
             headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
         let request = self.kept.head();
-        let key = variant_key(self.planned.key, &names, self.planned.is_head, &request);
+        let key = variant_key(
+            self.planned.key,
+            &names,
+            self.planned.is_head,
+            &request,
+            rules.vary_values,
+        );
         let head = StoredHead {
             status: self.status,
             headers,
             life: self.storable.life,
             presented: Presented::take(&names, request.headers()),
+            etag_is_ours,
         };
-        let keep = keep_until(&head.life);
+        let keep = keep_until(&head.life, self.storable.keep);
         Ok(Entry::new(key, tags, keep, Content::Response(head), body))
     }
 }
@@ -188,6 +197,10 @@ impl Sealed {
             match stored {
                 Ok(()) => {
                     cache.counters.stored.one();
+                    if entry.response().is_some_and(|stored| stored.life.is_over_at_once()) {
+                        // Each request validates it for itself: waiting gains nothing.
+                        cache.cool.add(entry.key(), cache.clock.monotonic());
+                    }
                     cache.recall.set(primary.primary(), known(&entry));
                     if let Some(lead) = lead {
                         lead.end(Verdict::Stored(entry));
@@ -245,7 +258,7 @@ impl Sealed {
             None => (record, None),
             Some(changed) => changed,
         };
-        let reserved = |tag: &&Tag| tag.kind() != TagKind::User;
+        let reserved = |tag: &&Tag| !matches!(tag.kind(), TagKind::User | TagKind::Group);
         let tags: Tags = self.entry.tags().iter().filter(reserved).cloned().collect();
         // Kept for twice as long as its newest variant, so that most fills find it good.
         let life = needed.duration_since(stored.life.stored_at).unwrap_or_default();

@@ -24,7 +24,9 @@ mod seek;
 pub mod serve;
 mod spawn;
 mod status;
+mod targets;
 mod tee;
+mod validate;
 pub mod write;
 
 pub use self::cache::{Cache, CacheBuilder, InvalidateError, NamespaceHandle};

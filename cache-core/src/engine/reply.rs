@@ -11,6 +11,7 @@ use crate::field::conditional;
 use crate::head::RequestHead;
 use crate::policy::Rules;
 use crate::policy::freshness::Freshness;
+use crate::reason::{Forwarded, Reason};
 
 /// Why a stored response is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,11 @@ pub(crate) enum How {
     Revalidating,
     OnError,
     Collapsed,
+    /// The handler said that it still holds; whether it is stored again.
+    Validated {
+        fwd: Forwarded,
+        stored: Result<(), Reason>,
+    },
 }
 
 /// The answer to this request: 304 if the client has it, no content for HEAD, the parts that are
@@ -57,6 +63,13 @@ pub(crate) fn reply(
         How::Revalidating => Story::Hit { ttl, why_stale: Some("stale-while-revalidate") },
         How::OnError => Story::Hit { ttl, why_stale: Some("stale-if-error") },
         How::Collapsed => Story::Collapsed { ttl },
+        How::Validated { fwd, stored } => {
+            let status = StatusCode::NOT_MODIFIED;
+            match stored {
+                Ok(()) => Story::Stored { fwd, status, ttl },
+                Err(reason) => Story::NotStored { fwd, status, reason },
+            }
+        }
     };
     status::tell(rules, name, Some(entry.key()), story, &mut headers);
     *response.headers_mut() = headers;

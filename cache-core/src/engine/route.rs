@@ -166,7 +166,7 @@ impl Route {
 
     fn try_seek(&self, planned: &Planned, head: &RequestHead<'_>) -> Option<Resolved> {
         let Shared { cache, rules, .. } = &*self.shared;
-        let mut seek = Seek::new(planned, Arc::default());
+        let mut seek = Seek::new(rules, planned, Arc::default());
         let mut key = seek.first(head);
         loop {
             let found = cache.store.try_lookup(&key, &[])?;

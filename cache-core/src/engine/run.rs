@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode};
 
 use super::fill::{Recorded, Recording, give_up, joined};
@@ -24,8 +24,8 @@ use crate::entry::{Entry, Life};
 use crate::field::conditional;
 use crate::head::RequestHead;
 use crate::policy::freshness::freshness;
-use crate::policy::plan::{self, Planned};
-use crate::policy::storable::{self, storable};
+use crate::policy::plan::{self, Planned, Validators};
+use crate::policy::storable::{self, Times, storable};
 use crate::policy::{AnyError, Boxed, Lifetime, ResponseHead};
 use crate::reason::{Forwarded, Reason};
 use crate::store::Ticket;
@@ -49,6 +49,24 @@ pub(crate) struct Fill {
     pub(crate) background: bool,
 }
 
+/// A run of the handler, beside its response.
+pub(crate) struct Run {
+    pub(crate) kept: Kept,
+    pub(crate) wishes: Wishes,
+    pub(crate) lifetime: Result<Option<Lifetime>, Reason>,
+    pub(crate) times: Times,
+}
+
+impl Fill {
+    /// The stored response that the handler is asked about, and what to ask. Only what can be
+    /// stored again is asked about.
+    fn to_validate(&self) -> (Option<Entry>, Validators) {
+        let stored = self.miss.stored.as_ref().filter(|_| self.ticket.is_ok());
+        let validators = stored.and_then(Entry::response).map(Validators::of);
+        (stored.cloned(), validators.unwrap_or_default())
+    }
+}
+
 impl Route {
     /// Runs the handler, and stores what it says.
     pub(crate) async fn fill<O, S>(
@@ -69,10 +87,14 @@ impl Route {
             Err(_) => Ok(None),
         };
         let wishes = Wishes::default();
+        let (validated, validators) = fill.to_validate();
+        let conditional = !validators.is_empty();
+        let may_store = fill.ticket.is_ok();
         let changes = Changes {
-            fields: plan::hidden_fields(rules, &kept.headers, fill.ticket.is_ok()),
+            fields: plan::changed_fields(rules, &kept.headers, may_store, validators),
             wishes: Some(wishes.clone()),
         };
+        let asked = cache.clock.now();
         if fill.ticket.is_ok() {
             life.hold();
         }
@@ -89,7 +111,21 @@ impl Route {
             cache.counters.misses.one();
             cache.counters.reason(fill.reason);
         }
-        let decided = self.decide(&mut fill, &kept, &wishes, lifetime, &response);
+        let times = Times { asked, answered: cache.clock.now() };
+        if let Some(stored) = validated
+            && conditional
+            && response.status() == StatusCode::NOT_MODIFIED
+        {
+            let run = Run { kept, wishes, lifetime, times };
+            let reply = self.freshen(fill, run, &stored, response.headers()).await;
+            life.release();
+            return Ok(reply.map(ServedBody::reply));
+        }
+        let head = ResponseHead::new(response.status(), response.headers());
+        let size = response.body().size().lower;
+        let run = Run { kept, wishes, lifetime, times };
+        let decided = self.decide(&mut fill, &run, &head, size);
+        let Run { kept, wishes, .. } = run;
         match decided {
             Err(reason) => {
                 life.release();
@@ -99,9 +135,10 @@ impl Route {
                 Ok(response)
             }
             Ok((storable, ticket)) => {
+                fill.tags.extend_from_slice(&storable.groups);
                 let recording = Recording {
                     route: self.clone(),
-                    headers: self.stored_headers(&response, &wishes, &storable),
+                    headers: self.stored_headers(response.headers(), &wishes, &storable),
                     kept,
                     planned: fill.planned.clone(),
                     ticket,
@@ -119,7 +156,7 @@ impl Route {
     }
 
     /// A response that is not stored says something of its key, unless it is the request's doing.
-    fn give_up(&self, fill: &mut Fill, reason: Reason) {
+    pub(crate) fn give_up(&self, fill: &mut Fill, reason: Reason) {
         let cache = &self.shared.cache;
         if reason == Reason::Range {
             cache.counters.not_stored.one();
@@ -162,42 +199,39 @@ impl Route {
         None
     }
 
-    fn decide<B: Body>(
+    /// `size` is what the body has at least.
+    pub(crate) fn decide(
         &self,
         fill: &mut Fill,
-        kept: &Kept,
-        wishes: &Wishes,
-        lifetime: Result<Option<Lifetime>, Reason>,
-        response: &Response<B>,
+        run: &Run,
+        head: &ResponseHead<'_>,
+        size: u64,
     ) -> Result<(storable::Storable, Ticket), Reason> {
-        let Shared { cache, rules, .. } = &*self.shared;
-        let head = ResponseHead::new(response.status(), response.headers());
-        let list = wishes.take();
-        let lifetime = match (lifetime, list.ttl) {
-            (Ok(lifetime), _) => lifetime,
+        let rules = &self.shared.rules;
+        let list = run.wishes.take();
+        let lifetime = match (&run.lifetime, list.ttl) {
+            (Ok(lifetime), _) => lifetime.as_ref(),
             // The handler's own word goes before the function's.
             (Err(_), Some(_)) => None,
-            (Err(reason), None) => return Err(reason),
+            (Err(reason), None) => return Err(*reason),
         };
-        let now = cache.clock.now();
-        let storable = storable(rules, &kept.head(), &head, &list, lifetime.as_ref(), now)?;
-        let announced = storable::content_length(response.headers()).unwrap_or_default();
-        if response.body().size().lower.max(announced) > rules.max_body as u64 {
+        let storable = storable(rules, &run.kept.head(), head, &list, lifetime, run.times)?;
+        let announced = storable::content_length(head.headers()).unwrap_or_default();
+        if size.max(announced) > rules.max_body as u64 {
             return Err(Reason::TooLarge);
         }
         let ticket = std::mem::replace(&mut fill.ticket, Err(Reason::Absent))?;
         Ok((storable, ticket))
     }
 
-    fn stored_headers<B>(
+    pub(crate) fn stored_headers(
         &self,
-        response: &Response<B>,
+        response: &HeaderMap,
         wishes: &Wishes,
         storable: &storable::Storable,
-    ) -> http::HeaderMap {
+    ) -> HeaderMap {
         let rules = &self.shared.rules;
-        let at = storable.life.stored_at;
-        let mut headers = storable::stored_headers(rules, response.headers(), &wishes.take(), at);
+        let mut headers = storable::stored_headers(rules, response, &wishes.take(), storable);
         storable::merge_vary(rules, &mut headers);
         headers
     }
@@ -253,7 +287,8 @@ impl Route {
     {
         announce(&mut response);
         let ttl = remaining(&recording.storable);
-        recording.headers = self.stored_headers(&response, &recording.wishes, &recording.storable);
+        recording.headers =
+            self.stored_headers(response.headers(), &recording.wishes, &recording.storable);
         let stored = store(recording).await;
         life.release();
         self.told(response, fill, stored.map(|_| ttl)).map(ServedBody::origin)

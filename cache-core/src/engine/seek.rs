@@ -15,6 +15,7 @@ use crate::key::{Digest, Key};
 use crate::policy::Rules;
 use crate::policy::freshness::{Freshness, Use, freshness, usable};
 use crate::policy::plan::Planned;
+use crate::policy::setting::VaryValues;
 use crate::reason::Reason;
 use crate::store::{Lookup, Ticket};
 
@@ -40,6 +41,9 @@ pub(crate) struct Miss {
     pub(crate) ticket: Option<Ticket>,
     /// What to serve if the handler fails.
     pub(crate) fallback: Option<Entry>,
+    /// What is stored under the key, though not to be served as it is: the handler may say that it
+    /// still holds.
+    pub(crate) stored: Option<Entry>,
     /// The record of nominated fields as it lies in the store, and how long it is kept.
     pub(crate) record: Option<(VariantRecord, SystemTime)>,
     /// The key is of the HEAD class.
@@ -49,7 +53,15 @@ pub(crate) struct Miss {
 impl Miss {
     /// The store could not be asked.
     pub(crate) const fn unknown(reason: Reason, key: Key) -> Self {
-        Self { reason, key, ticket: None, fallback: None, record: None, head_class: false }
+        Self {
+            reason,
+            key,
+            ticket: None,
+            fallback: None,
+            stored: None,
+            record: None,
+            head_class: false,
+        }
     }
 }
 
@@ -75,11 +87,13 @@ pub(crate) struct Seek {
     recalled: bool,
     record: Option<(VariantRecord, SystemTime)>,
     fallback: Option<Entry>,
+    stored: Option<Entry>,
+    values: VaryValues,
 }
 
 impl Seek {
     /// A search for a planned request. `names` are the nominated fields as last seen, if any.
-    pub(crate) fn new(planned: &Planned, names: Arc<[HeaderName]>) -> Self {
+    pub(crate) fn new(rules: &Rules, planned: &Planned, names: Arc<[HeaderName]>) -> Self {
         Self {
             primary: planned.key,
             is_head: planned.is_head,
@@ -88,6 +102,8 @@ impl Seek {
             names,
             record: None,
             fallback: None,
+            stored: None,
+            values: rules.vary_values,
         }
     }
 
@@ -105,6 +121,7 @@ impl Seek {
         now: SystemTime,
     ) -> Next {
         let looked_under = self.key(head);
+        self.stored = None;
         let (entry, ticket) = match found {
             Lookup::Found(entry, ticket) => (entry, ticket),
             Lookup::Miss(ticket) => {
@@ -125,7 +142,7 @@ impl Seek {
         let Some(stored) = entry.response() else {
             return self.forward(head, looked_under, Reason::Absent, ticket);
         };
-        if !stored.presented.matches(head.headers()) {
+        if !stored.presented.matches(head.headers(), self.values) {
             return self.forward(head, looked_under, Reason::OtherVariant, ticket);
         }
         let state = freshness(&stored.life, now);
@@ -133,17 +150,23 @@ impl Seek {
         match usable(&stored.life, &state, client.as_ref()) {
             Use::Serve => Next::Done(Resolved::Serve(entry, state)),
             Use::ServeAndRefresh => {
+                self.stored = Some(entry.clone());
                 let miss = self.miss(looked_under, Reason::Expired, ticket);
                 Next::Done(Resolved::ServeAndRefresh(entry, state, miss))
             }
             Use::OnlyOnError => {
-                self.fallback = Some(entry);
+                self.fallback = Some(entry.clone());
+                self.stored = Some(entry);
                 self.forward(head, looked_under, Reason::Expired, ticket)
             }
             Use::NotForThisRequest => {
+                self.stored = Some(entry);
                 self.forward(head, looked_under, Reason::RequestDirective, ticket)
             }
-            Use::None => self.forward(head, looked_under, Reason::Expired, ticket),
+            Use::None => {
+                self.stored = Some(entry);
+                self.forward(head, looked_under, Reason::Expired, ticket)
+            }
         }
     }
 
@@ -174,13 +197,14 @@ impl Seek {
             key,
             ticket,
             fallback: self.fallback.take(),
+            stored: self.stored.take(),
             record: self.record.take(),
             head_class: self.head_class,
         }
     }
 
     fn key(&self, head: &RequestHead<'_>) -> Key {
-        variant_key(self.primary, &self.names, self.head_class, head)
+        variant_key(self.primary, &self.names, self.head_class, head, self.values)
     }
 }
 
@@ -191,11 +215,12 @@ pub(crate) fn variant_key(
     names: &[HeaderName],
     head_class: bool,
     head: &RequestHead<'_>,
+    values: VaryValues,
 ) -> Key {
     match (names.is_empty(), head_class) {
         (true, false) => primary,
-        (false, false) => primary.variant_of(variant(names, head.headers())),
-        (_, true) => primary.variant_of(head_variant(&variant(names, head.headers()))),
+        (false, false) => primary.variant_of(variant(names, head.headers(), values)),
+        (_, true) => primary.variant_of(head_variant(&variant(names, head.headers(), values))),
     }
 }
 

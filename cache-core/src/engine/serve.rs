@@ -23,7 +23,7 @@ use http::{Response, StatusCode};
 use super::fill::{ask, known};
 use super::flight::{Joined, Lead, Verdict};
 use super::reply::How;
-use super::route::{Pending, Route, Shared, State};
+use super::route::{Kept, Pending, Route, Shared, State};
 use super::run::Fill;
 use super::seek::{Miss, Next, Resolved, Seek};
 use super::spawn::{Lifeline, Spawn};
@@ -39,7 +39,7 @@ use crate::policy::KeyFunction;
 use crate::policy::freshness::freshness;
 use crate::policy::plan::{self, Planned};
 use crate::policy::rules::KeySource;
-use crate::policy::setting::Coalesce;
+use crate::policy::setting::{Coalesce, OnInvalidationError};
 use crate::policy::storable;
 use crate::reason::{Forwarded, Reason};
 use crate::store::Lookup;
@@ -123,10 +123,10 @@ impl Route {
     {
         let cache = &self.shared.cache;
         let (planned, mut resolved, mut generation) = match pending.0 {
-            State::Bypass(reason) => return self.bypass(origin, reason).await,
+            State::Bypass(reason) => return self.bypass(origin, reason, &life).await,
             State::Nested(outer) => {
                 self.confide(&outer, &origin.head()).await;
-                return self.bypass(origin, Reason::Nested).await;
+                return self.bypass(origin, Reason::Nested, &life).await;
             }
             State::Resolved(found) => {
                 let (planned, resolved, generation) = *found;
@@ -135,7 +135,7 @@ impl Route {
             State::Planned(planned) => (planned, None, 0),
             State::Unplanned => match self.plan(&mut origin).await {
                 Ok(planned) => (planned, None, 0),
-                Err(reason) => return self.bypass(origin, reason).await,
+                Err(reason) => return self.bypass(origin, reason, &life).await,
             },
         };
         let mut tries = Tries::default();
@@ -221,7 +221,12 @@ impl Route {
     }
 
     /// The handler's answer, past the cache.
-    async fn bypass<O, S>(&self, origin: O, reason: Reason) -> Result<Served<O, S>, O::Error>
+    async fn bypass<O, S>(
+        &self,
+        origin: O,
+        mut reason: Reason,
+        life: &Lifeline,
+    ) -> Result<Served<O, S>, O::Error>
     where
         O: Origin,
         S: Spawn<Drain<O::Body>>,
@@ -233,12 +238,27 @@ impl Route {
         if reason == Reason::UnknownPlaceholder {
             self.complain(reason);
         }
+        let change = self.changes(&origin.head()).then(|| Kept::of(&origin.head(), true));
+        if change.is_some() {
+            life.owe();
+        }
         // What the handler must not see depends on the key, and there is none.
-        let mut response = origin.run(Changes::default()).await?;
-        let story = Story::Bypassed { fwd: Forwarded::from(reason), reason };
+        let response = origin.run(Changes::default()).await?;
+        let mut response = response.map(ServedBody::origin);
+        let fwd = Forwarded::from(reason);
+        if let Some(request) = change
+            && !self.settle(&request, response.status(), response.headers()).await
+        {
+            reason = Reason::InvalidationFailed;
+            if rules.on_invalidation_error == OnInvalidationError::Unavailable {
+                response = Response::new(ServedBody::whole(Bytes::new()));
+                *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            }
+        }
+        let story = Story::Bypassed { fwd, reason };
         storable::merge_vary(rules, response.headers_mut());
         status::tell(rules, &cache.name, None, story, response.headers_mut());
-        Ok(Served { response: response.map(ServedBody::origin), refresh: None })
+        Ok(Served { response, refresh: None })
     }
 
     /// A route inside another's fill does not cache: one answer, stored twice under two policies,
@@ -257,9 +277,15 @@ impl Route {
             let planned = self.derive(head, None, None)?;
             plan::tags(rules, head, &planned)
         });
+        let now = self.shared.cache.clock.now();
         let lifetime = match self.lifetime(head).await {
-            Ok(Some(lifetime)) => lifetime.from(self.shared.cache.clock.now()),
-            Ok(None) => rules.lifetime.from(self.shared.cache.clock.now()),
+            Ok(Some(lifetime)) => lifetime.from(now).map(Some),
+            Ok(None) => match &rules.lifetime {
+                // The response is to say it.
+                _ if rules.is_http() => Some(None),
+                Some(lifetime) => lifetime.from(now).map(Some),
+                None => None,
+            },
             Err(_) => None,
         };
         match (tags, lifetime) {
@@ -292,7 +318,7 @@ impl Route {
     async fn seek(&self, planned: &Planned, head: &RequestHead<'_>) -> Resolved {
         let Shared { cache, rules, .. } = &*self.shared;
         let known_before = cache.recall.get(planned.key.primary());
-        let mut seek = Seek::new(planned, Arc::clone(&known_before.names));
+        let mut seek = Seek::new(rules, planned, Arc::clone(&known_before.names));
         let mut key = seek.first(head);
         loop {
             let found = match cache.store.try_lookup(&key, &known_before.tags) {
@@ -329,7 +355,8 @@ impl Route {
         head: &RequestHead<'_>,
         found: Lookup,
     ) -> Option<(Entry, crate::policy::freshness::Freshness)> {
-        let mut seek = Seek::new(planned, Arc::default());
+        let rules = &self.shared.rules;
+        let mut seek = Seek::new(rules, planned, Arc::default());
         let now = self.shared.cache.clock.now();
         #[cfg(feature = "mutants")]
         if let Lookup::Found(entry, _) = &found
@@ -338,7 +365,7 @@ impl Route {
             let state = entry.response().map(|stored| freshness(&stored.life, now));
             return Some((entry.clone(), state?));
         }
-        match seek.step(&self.shared.rules, head, found, now) {
+        match seek.step(rules, head, found, now) {
             Next::Done(Resolved::Serve(entry, state)) => Some((entry, state)),
             _ => None,
         }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,9 +22,16 @@ pub trait Spawn<T>: Clone {
 /// when the work would serve nobody.
 #[derive(Clone, Debug)]
 pub struct Lifeline {
-    wanted: Arc<AtomicBool>,
+    state: Arc<AtomicU8>,
     bounds: Option<Bounds>,
 }
+
+/// The work would serve nobody.
+const UNWANTED: u8 = 0;
+/// It can still be stored.
+const WANTED: u8 = 1;
+/// An invalidation is owed, whatever else is going on.
+const OWED: u8 = 2;
 
 /// How many fills may go on without their clients, and for how long.
 #[derive(Clone, Debug)]
@@ -44,28 +51,33 @@ impl Lifeline {
     /// For a fill: it may go on for `limit`, if one of the places is free.
     pub(crate) fn bounded(places: &Arc<Semaphore>, limit: Duration) -> Self {
         let bounds = Bounds { places: Arc::clone(places), limit };
-        Self { wanted: Arc::default(), bounds: Some(bounds) }
+        Self { state: Arc::default(), bounds: Some(bounds) }
     }
 
     /// For a write: its invalidation is owed whatever else is going on.
     pub(crate) fn unbounded() -> Self {
-        Self { wanted: Arc::default(), bounds: None }
+        Self { state: Arc::default(), bounds: None }
     }
 
     pub(crate) fn hold(&self) {
-        self.wanted.store(true, Ordering::Relaxed);
+        self.state.store(WANTED, Ordering::Relaxed);
+    }
+
+    pub(crate) fn owe(&self) {
+        self.state.store(OWED, Ordering::Relaxed);
     }
 
     pub(crate) fn release(&self) {
-        self.wanted.store(false, Ordering::Relaxed);
+        self.state.store(UNWANTED, Ordering::Relaxed);
     }
 
     /// Leave to go on, if the work is wanted and there is room for it.
     pub(crate) fn place(&self) -> Option<Place> {
-        if !self.wanted.load(Ordering::Relaxed) {
+        let state = self.state.load(Ordering::Relaxed);
+        if state == UNWANTED {
             return None;
         }
-        let Some(Bounds { places, limit }) = &self.bounds else {
+        let Some(Bounds { places, limit }) = self.bounds.as_ref().filter(|_| state != OWED) else {
             return Some(Place { _permit: None, limit: None });
         };
         let permit = Arc::clone(places).try_acquire_owned().ok();

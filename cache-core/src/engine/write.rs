@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 
 use super::cache::{Cache, InvalidateError, key_tags, namespace_tags, scopes};
 use super::serve::{Changes, Origin};
 use super::spawn::Lifeline;
 use super::status::{self, Story};
+use super::targets::is_safe;
 use crate::head::RequestHead;
 use crate::policy::rules::template;
 use crate::policy::setting::{CacheStatusRule, OnInvalidationError};
@@ -254,10 +255,6 @@ enum WriteError {
     Placeholder(#[from] UnknownName),
     #[error(transparent)]
     Tag(#[from] TagError),
-}
-
-fn is_safe(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE)
 }
 
 impl Cache {

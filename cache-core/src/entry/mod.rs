@@ -53,6 +53,8 @@ pub struct StoredHead {
     pub life: Life,
     /// The request's values for the fields that the response nominated.
     pub presented: Presented,
+    /// The entity tag was made here; the handler does not know it.
+    pub etag_is_ours: bool,
 }
 
 impl StoredHead {
@@ -64,7 +66,7 @@ impl StoredHead {
         life: Life,
         presented: Presented,
     ) -> Self {
-        Self { status, headers, life, presented }
+        Self { status, headers, life, presented, etag_is_ours: false }
     }
 }
 
@@ -82,6 +84,9 @@ pub struct Life {
     pub stale_while_revalidate: Duration,
     /// How long after that it may be served instead of an error (RFC 5861 §4).
     pub stale_if_error: Duration,
+    /// Once stale, it must not be served without validation, whatever the request allows
+    /// (RFC 9111 §5.2.2.2).
+    pub must_validate: bool,
 }
 
 impl Life {
@@ -94,7 +99,14 @@ impl Life {
             fresh_for,
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
+            must_validate: false,
         }
+    }
+
+    /// Whether the response was stale as it was received.
+    #[must_use]
+    pub fn is_over_at_once(&self) -> bool {
+        self.fresh_for <= self.initial_age
     }
 }
 

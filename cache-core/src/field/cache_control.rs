@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, HeaderMap, PRAGMA};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, PRAGMA};
 
-use super::list::members;
+use super::list::{members, split};
 
 /// Seconds beyond 2³¹ mean 2³¹ (RFC 9111 §1.2.2).
 const MAX_SECONDS: u64 = 1 << 31;
@@ -21,10 +21,20 @@ pub struct CacheControl {
     pub no_cache: bool,
     /// `private`, with or without field names (§5.2.2.7).
     pub private: bool,
+    /// `no-cache` of the whole response.
+    pub no_cache_all: bool,
+    /// `private` of the whole response.
+    pub private_all: bool,
+    /// The fields that a qualified `no-cache` or `private` speaks of.
+    pub withheld: Vec<HeaderName>,
     /// `public` (§5.2.2.9).
     pub public: bool,
     /// `must-revalidate` (§5.2.2.2).
     pub must_revalidate: bool,
+    /// `proxy-revalidate` (§5.2.2.8).
+    pub proxy_revalidate: bool,
+    /// `must-understand` (§5.2.2.3).
+    pub must_understand: bool,
     /// `only-if-cached` (§5.2.1.7).
     pub only_if_cached: bool,
     /// `max-age` (§5.2.1.1, §5.2.2.1).
@@ -49,7 +59,7 @@ impl CacheControl {
         for line in headers.get_all(CACHE_CONTROL) {
             let mut rest = line.as_bytes();
             while let Some(directive) = directive(rest) {
-                all.apply(&directive.name.to_ascii_lowercase(), directive.value);
+                all.apply(directive.name, directive.value);
                 rest = directive.after;
             }
         }
@@ -68,13 +78,27 @@ impl CacheControl {
         all
     }
 
-    fn apply(&mut self, name: &[u8], value: Option<&[u8]>) {
-        match name {
+    /// Takes one directive. `value` may be quoted.
+    pub(super) fn apply(&mut self, name: &[u8], value: Option<&[u8]>) {
+        // No directive that matters is longer.
+        let mut lower = [0; 22];
+        let Some(lower) = lower.get_mut(..name.len()) else { return };
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        match &*lower {
             b"no-store" => self.no_store = true,
-            b"no-cache" => self.no_cache = true,
-            b"private" => self.private = true,
+            b"no-cache" => {
+                self.no_cache = true;
+                self.no_cache_all |= !self.withhold(value);
+            }
+            b"private" => {
+                self.private = true;
+                self.private_all |= !self.withhold(value);
+            }
             b"public" => self.public = true,
             b"must-revalidate" => self.must_revalidate = true,
+            b"proxy-revalidate" => self.proxy_revalidate = true,
+            b"must-understand" => self.must_understand = true,
             b"only-if-cached" => self.only_if_cached = true,
             b"max-age" => first(&mut self.max_age, seconds(value)),
             b"s-maxage" => first(&mut self.s_maxage, seconds(value)),
@@ -85,6 +109,36 @@ impl CacheControl {
             b"stale-if-error" => first(&mut self.stale_if_error, seconds(value)),
             _ => {}
         }
+    }
+
+    /// Takes the field names of a qualified directive; `false` if there are none, or if one of
+    /// them is no name: then the whole response is meant.
+    fn withhold(&mut self, value: Option<&[u8]>) -> bool {
+        let names: Result<Vec<_>, _> =
+            split(value.map(unquoted).unwrap_or_default()).map(HeaderName::from_bytes).collect();
+        match names {
+            Ok(names) if !names.is_empty() => {
+                self.withheld.extend(names);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a stale response must not be served without validation (§5.2.2.2, §5.2.2.4,
+    /// §5.2.2.8, §5.2.2.10).
+    #[must_use]
+    pub const fn forbids_stale(&self) -> bool {
+        self.no_cache_all
+            || self.must_revalidate
+            || self.proxy_revalidate
+            || self.s_maxage.is_some()
+    }
+
+    /// Whether a response to a request with `Authorization` may be shared (§3.5).
+    #[must_use]
+    pub const fn shares_authorized(&self) -> bool {
+        self.public || self.must_revalidate || self.s_maxage.is_some()
     }
 }
 
@@ -193,6 +247,16 @@ mod tests {
     #[test]
     fn a_directive_inside_quotes_is_text() {
         assert!(!of(&[r#"ext="no-store, private""#]).no_store);
+    }
+
+    #[test]
+    fn a_qualified_directive_names_fields() {
+        let read = of(&["no-cache=\"a, B\", private=set-cookie, max-age=5"]);
+        assert!(read.no_cache && read.private && !read.no_cache_all && !read.private_all);
+        assert_eq!(read.withheld, ["a", "b", "set-cookie"]);
+        for whole in ["private=\"\"", "private=\"a b\"", "private=\"a\", private", "private="] {
+            assert!(of(&[whole]).private_all, "{whole}");
+        }
     }
 
     #[test]

@@ -27,6 +27,16 @@ pub fn strongly_equal(one: &[u8], other: &[u8]) -> bool {
     one == other && inner.is_some_and(|tag| !tag.contains(&b'"'))
 }
 
+/// Whether two entity tags name the same representation, weakly compared (§8.8.3.2). What is no
+/// entity tag equals nothing but itself.
+#[must_use]
+pub fn weakly_equal(one: &HeaderValue, other: &HeaderValue) -> bool {
+    match (opaque(one.as_bytes()), opaque(other.as_bytes())) {
+        (Some(one), Some(other)) => one == other,
+        _ => one == other,
+    }
+}
+
 /// The entity tag of a body: its SHA-256 in lower-case hexadecimal, quoted; weak if asked for.
 #[must_use]
 pub fn generate(body: &[u8], weak: bool) -> HeaderValue {

@@ -1,4 +1,5 @@
-//! Fields that belong to one connection and are never stored (RFC 9110 §7.6.1).
+//! Fields that belong to one connection and are never stored (RFC 9110 §7.6.1,
+//! RFC 9111 §3.1).
 
 use http::header::{self, HeaderMap, HeaderName};
 
@@ -6,11 +7,13 @@ use super::list::members;
 
 /// Removes the connection's own fields, and those that `Connection` names.
 pub fn strip(headers: &mut HeaderMap) {
-    const OWN: [HeaderName; 8] = [
+    const OWN: [HeaderName; 10] = [
         header::CONNECTION,
         HeaderName::from_static("keep-alive"),
         HeaderName::from_static("proxy-connection"),
         header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        HeaderName::from_static("proxy-authentication-info"),
         header::TE,
         header::TRAILER,
         header::TRANSFER_ENCODING,
@@ -22,7 +25,6 @@ pub fn strip(headers: &mut HeaderMap) {
     for name in OWN.iter().chain(&named) {
         headers.remove(name);
     }
-    headers.remove("proxy-authentication-info");
 }
 
 #[cfg(test)]

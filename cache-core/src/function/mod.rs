@@ -25,6 +25,7 @@ mod codec;
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -38,7 +39,7 @@ use crate::entry::{Content, Entry, Life, ValueHead};
 use crate::key::Key;
 use crate::key::canonical::{Canonical, Part};
 use crate::policy::freshness::{Use, freshness, keep_until, usable};
-use crate::policy::rules::KeySource;
+use crate::policy::rules::{DEFAULT_TTL, KeySource};
 use crate::policy::{Policy, PolicyError, Rules};
 use crate::reason::Reason;
 use crate::tag::{Tag, Tags};
@@ -214,7 +215,10 @@ impl Function {
 
     fn entry<T: Serialize>(&self, plan: &Plan, value: &T) -> Result<Entry, Reason> {
         let now = self.cache.inner.clock.now();
-        let ttl = self.rules.lifetime.from(now).ok_or(Reason::TtlFailed)?;
+        // A function's result says nothing of its own life, whatever the policy's mode.
+        let lifetime = self.rules.lifetime.as_ref();
+        let ttl = lifetime.map_or(Some(DEFAULT_TTL), |lifetime| lifetime.from(now));
+        let ttl = ttl.ok_or(Reason::TtlFailed)?;
         if ttl.as_millis() == 0 {
             return Err(Reason::ZeroTtl);
         }
@@ -226,7 +230,7 @@ impl Function {
         life.stale_while_revalidate = self.rules.stale_while_revalidate;
         life.stale_if_error = self.rules.stale_if_error;
         let head = Content::Value(ValueHead { codec: self.codec.id(), life });
-        Ok(Entry::new(plan.key, plan.tags.clone(), keep_until(&life), head, body))
+        Ok(Entry::new(plan.key, plan.tags.clone(), keep_until(&life, Duration::ZERO), head, body))
     }
 }
 

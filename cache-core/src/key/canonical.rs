@@ -51,6 +51,8 @@ pub enum Part {
     Rewritten = 16,
     /// The types of a cached function.
     Types = 17,
+    /// A cache group of the origin.
+    Group = 18,
 }
 
 /// Writes parts into one buffer.

@@ -5,6 +5,7 @@
 //! business ([`derive`]); which variant of a negotiated response is meant is [`vary`]'s.
 
 pub mod canonical;
+mod list_value;
 pub mod query;
 pub mod vary;
 

@@ -6,7 +6,9 @@ use http::header::{HeaderMap, HeaderName};
 
 use super::Digest;
 use super::canonical::{Canonical, Part};
+use super::list_value;
 use crate::field::list::members;
+use crate::policy::setting::VaryValues;
 
 /// The largest number of nominated fields that one primary key may have. A response that
 /// nominates more is not stored.
@@ -42,13 +44,29 @@ pub fn nominated(response: &HeaderMap) -> Nominated {
 
 /// The digest of a request's values for the nominated fields.
 #[must_use]
-pub fn variant(names: &[HeaderName], request: &HeaderMap) -> Digest {
+pub fn variant(names: &[HeaderName], request: &HeaderMap, values: VaryValues) -> Digest {
     let mut canonical = Canonical::new();
     for name in names {
-        let values = request.get_all(name).iter().map(http::HeaderValue::as_bytes);
-        canonical.named(Part::Nominated, name.as_str().as_bytes(), values);
+        let named = name.as_str().as_bytes();
+        match normal(name, request, values) {
+            Some(value) => {
+                canonical.named(Part::Nominated, named, std::iter::once(value.as_slice()));
+            }
+            None => {
+                let lines = request.get_all(name).iter().map(http::HeaderValue::as_bytes);
+                canonical.named(Part::Nominated, named, lines);
+            }
+        }
     }
     canonical.digest()
+}
+
+/// The meaning of a field as one value; `None` if its lines are to be taken as they are.
+fn normal(name: &HeaderName, request: &HeaderMap, values: VaryValues) -> Option<Vec<u8>> {
+    if values == VaryValues::Exact {
+        return None;
+    }
+    list_value::normalised(name, request)
 }
 
 /// A request's values for nominated fields, kept with the stored response.
@@ -68,11 +86,15 @@ impl Presented {
     }
 
     /// Whether `request` presents the same values: the same lines in the same order, absent being
-    /// another thing than empty.
+    /// another thing than empty; or, where that is asked for, what means the same.
     #[must_use]
-    pub fn matches(&self, request: &HeaderMap) -> bool {
+    pub fn matches(&self, request: &HeaderMap, by: VaryValues) -> bool {
         self.fields.iter().all(|(name, values)| {
             request.get_all(name).iter().map(http::HeaderValue::as_bytes).eq(values.iter())
+                || by == VaryValues::Normalised
+                    && !values.is_empty()
+                    && list_value::of_lines(name, values.iter().map(|line| &**line))
+                        .is_some_and(|own| list_value::normalised(name, request) == Some(own))
         })
     }
 
@@ -184,8 +206,10 @@ mod tests {
         ];
         for (i, a) in all.iter().enumerate() {
             for (j, b) in all.iter().enumerate() {
-                assert_eq!(variant(&names, a) == variant(&names, b), i == j);
-                assert_eq!(Presented::take(&names, a).matches(b), i == j);
+                for by in [VaryValues::Exact, VaryValues::Normalised] {
+                    assert_eq!(variant(&names, a, by) == variant(&names, b, by), i == j);
+                    assert_eq!(Presented::take(&names, a).matches(b, by), i == j);
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::entry::Life;
 use crate::field::cache_control::CacheControl;
 
 /// A stored response's age at an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Freshness {
     /// Its current age (§4.2.3).
@@ -37,10 +37,10 @@ pub fn freshness(life: &Life, now: SystemTime) -> Freshness {
     }
 }
 
-/// When a store may forget a response with this life.
+/// When a store may forget a response with this life, which is of use for `keep` after it.
 #[must_use]
-pub fn keep_until(life: &Life) -> SystemTime {
-    let stale = life.stale_while_revalidate.max(life.stale_if_error);
+pub fn keep_until(life: &Life, keep: Duration) -> SystemTime {
+    let stale = life.stale_while_revalidate.max(life.stale_if_error).max(keep);
     let keep = life.fresh_for.saturating_sub(life.initial_age).saturating_add(stale);
     // A life beyond what the platform's clock can express never ends.
     life.stored_at.checked_add(keep).unwrap_or_else(|| crate::clock::from_unix_millis(u64::MAX))
@@ -69,7 +69,8 @@ pub(crate) fn usable(life: &Life, state: &Freshness, client: Option<&CacheContro
         if client.no_cache || too_old || too_short {
             return Use::NotForThisRequest;
         }
-        if !state.is_fresh() && client.max_stale.is_some_and(|limit| state.staleness <= limit) {
+        let bears = |limit| !life.must_validate && state.staleness <= limit;
+        if !state.is_fresh() && client.max_stale.is_some_and(bears) {
             return Use::Serve;
         }
     }
@@ -113,7 +114,8 @@ mod tests {
         assert_eq!(at(10), Use::ServeAndRefresh);
         assert_eq!(at(20), Use::OnlyOnError);
         assert_eq!(at(30), Use::None);
-        assert_eq!(keep_until(&life), start + S(30));
+        assert_eq!(keep_until(&life, Duration::ZERO), start + S(30));
+        assert_eq!(keep_until(&life, S(50)), start + S(60));
     }
 
     #[test]
@@ -135,12 +137,15 @@ mod tests {
         );
         assert_eq!(ask(15, CacheControl { max_stale: Some(S(5)), ..directives() }), Use::Serve);
         assert_eq!(ask(16, CacheControl { max_stale: Some(S(5)), ..directives() }), Use::None);
+        let strict = Life { must_validate: true, ..life };
+        let any = CacheControl { max_stale: Some(Duration::MAX), ..directives() };
+        assert_eq!(usable(&strict, &freshness(&strict, start + S(15)), Some(&any)), Use::None);
     }
 
     #[test]
     fn an_endless_life_does_not_overflow() {
         let life = Life::new(SystemTime::UNIX_EPOCH + S(1), Duration::MAX);
-        assert!(keep_until(&life) > SystemTime::UNIX_EPOCH + S(1_000_000));
+        assert!(keep_until(&life, Duration::ZERO) > SystemTime::UNIX_EPOCH + S(1_000_000));
         assert!(freshness(&life, SystemTime::UNIX_EPOCH + S(9)).is_fresh());
     }
 }

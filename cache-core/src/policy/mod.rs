@@ -5,7 +5,10 @@
 
 mod code;
 mod error;
+pub(crate) mod freshen;
 mod life;
+mod mode;
+pub(crate) mod rfc;
 pub(crate) mod rules;
 pub mod setting;
 mod span;
@@ -31,6 +34,7 @@ pub(crate) use self::rules::Rules;
 use self::setting::{
     Authorization, CacheStatusRule, ClientDirectives, Coalesce, Cookies, Downstream, EtagRule,
     Mode, Namespace, OnInvalidationError, SetCookie, StatusHeader, Statuses, Ttl,
+    UnsafeInvalidates, VaryValues,
 };
 pub use self::span::Span;
 use self::spec::{Nullable, Spec, StatusText};
@@ -82,6 +86,27 @@ impl Policy {
         Self::new().mode(Mode::Ttl).lifetime(Ttl::For(ttl))
     }
 
+    /// A shared cache by RFC 9111: the response's own fields decide, and a response that says
+    /// nothing is not stored. One that says only when it was last modified lives for a tenth of the
+    /// time since then, for a day at most (§4.2.2).
+    ///
+    /// The request's directives are heeded, responses to requests with `Authorization` are stored
+    /// where they allow it (§3.5), a successful unsafe request invalidates its target (§4.4), and a
+    /// stale response with a validator is kept for an hour to be validated. Cookies stay as they
+    /// are by default: see [`cookies`](Self::cookies) and [`set_cookie`](Self::set_cookie).
+    ///
+    /// ```
+    /// use cache_core::Policy;
+    ///
+    /// let policy = Policy::http().build()?;
+    /// let read: Policy = serde_json::from_str(r#"{"mode":"http"}"#)?;
+    /// assert_eq!(serde_json::to_value(&policy)?, serde_json::to_value(&read)?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn http() -> Self {
+        Self::new().mode(Mode::Http)
+    }
+
     setters! {
         /// Whose word decides about lifetimes. Default [`Mode::Ttl`].
         mode: Mode => mode;
@@ -92,6 +117,9 @@ impl Policy {
         key_body_limit: usize => key_body_limit;
         /// Which statuses may be stored. Default any 2xx but 206.
         statuses: Statuses => statuses;
+        /// When two requests present the same values to a response's `Vary`. Default exactly the
+        /// same lines, and under [`Mode::Http`] the same meaning.
+        vary_values: VaryValues => vary_values;
         /// Which query parameters select a response. Default all, in any order.
         query: QueryRule => query;
         /// What `Authorization` means. Default: such requests bypass the cache.
@@ -111,14 +139,24 @@ impl Policy {
         /// How long after its life a response may be served instead of a 500, 502, 503, 504 or a
         /// panic. Default 0.
         stale_if_error: Duration => Span(stale_if_error);
+        /// How long after its life a response with a validator is kept, to be validated (RFC 9111
+        /// §4.3). Default 0, and one hour under [`Mode::Http`].
+        keep: Duration => Span(keep);
         /// Whether concurrent requests share one run of the handler. Default on.
         coalesce: Coalesce => coalesce;
         /// The largest body that is stored, in bytes. Default 8 MiB; a larger one streams through.
         max_body: usize => max_body;
         /// How long after the request a response may still be stored. Default 60 s.
         max_fill: Duration => Span(max_fill);
-        /// Whether the request's own directives are heeded. Default not.
+        /// Whether the request's own directives are heeded. Default not, and under [`Mode::Http`]
+        /// they are.
         client_directives: ClientDirectives => client_directives;
+        /// Whether `Cache-Groups` and `Cache-Group-Invalidation` are heeded (RFC 9875). Default
+        /// `false`. Under [`Mode::Http`] only.
+        cache_groups: bool => cache_groups;
+        /// What a successful request with an unsafe method invalidates. Default nothing, and under
+        /// [`Mode::Http`] its target.
+        unsafe_invalidates: UnsafeInvalidates => unsafe_invalidates;
         /// What a client hears when the invalidation after a write fails. Default the answer.
         on_invalidation_error: OnInvalidationError => on_invalidation_error;
         /// The entity tag of a response that has none. Default strong.
@@ -187,6 +225,14 @@ impl Policy {
     pub fn vary<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
         let names = names.into_iter().map(Into::into).collect();
         self.set(|spec| spec.vary = Some(names))
+    }
+
+    /// Response fields that speak to this cache in place of `Cache-Control` and `Expires`, the
+    /// first that is present being the one (RFC 9213): its own name, `cdn-cache-control`. Default
+    /// none. Under [`Mode::Http`] only.
+    pub fn targeted_fields<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
+        let names = names.into_iter().map(Into::into).collect();
+        self.set(|spec| spec.targeted_fields = Some(names))
     }
 
     /// A key from a template, in place of scheme, authority, path and query.
@@ -266,14 +312,23 @@ impl Policy {
     ///
     /// The first setting that cannot be, with its value.
     pub fn build(self) -> Result<Self, PolicyError> {
-        let zone = Self::new().time_zone("UTC");
+        let mut zone = Self::new().time_zone("UTC");
+        // Settings of the other mode may be meant for a base that is of that mode.
+        if self.spec.mode.is_none() && mode::needs_http(&self.spec) {
+            zone = zone.mode(Mode::Http);
+        }
         Rules::resolve(&zone, &self)?;
         Ok(self)
     }
 
     /// These settings laid over `base`, field by field. Namespaces combine instead: see
     /// [`Namespace`].
+    ///
+    /// A policy of the other mode takes over only what does not depend on the mode: not the
+    /// lifetimes, `statuses`, `authorization`, `cookies`, `vary_values`, `keep`,
+    /// `client_directives`, `targeted_fields`, `cache_groups` and `unsafe_invalidates`.
     pub fn over(&self, base: &Self) -> Self {
+        let base = &mode::inherited(&self.spec, base);
         let mut spec = self.spec.over(&base.spec);
         let mut code = self.code.over(&base.code);
         // A key or a life given in either form replaces the other form of the base.

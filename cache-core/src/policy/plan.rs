@@ -7,7 +7,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::Rules;
 use super::rules::KeySource;
-use super::setting::{Authorization, Cookies};
+use super::setting::{Authorization, Cookies, UnsafeInvalidates};
+use crate::entry::StoredHead;
 use crate::field::cache_control::CacheControl;
 use crate::field::{conditional, cookie};
 use crate::head::RequestHead;
@@ -94,7 +95,7 @@ pub(crate) fn derive(
         // An empty key would be everybody's.
         (KeySource::Function(_), _) => return Err(Reason::KeyFailed),
         (KeySource::Target, _) => {
-            target_parts(&mut canonical, rules, head)?;
+            target_parts(&mut canonical, rules, head, head.uri().path(), head.uri().query())?;
             None
         }
     };
@@ -113,24 +114,24 @@ pub(crate) fn derive(
     Ok(Planned { key: Key::new(canonical.digest()), is_head, custom })
 }
 
+/// Of a target on the request's own origin.
 fn target_parts(
     canonical: &mut Canonical,
     rules: &Rules,
     head: &RequestHead<'_>,
+    path: &str,
+    query: Option<&str>,
 ) -> Result<(), Reason> {
-    let uri = head.uri();
     if rules.host_in_key {
-        canonical.part(Part::Scheme, uri.scheme_str().unwrap_or("http").as_bytes());
-        let host = || head.headers().get(header::HOST).map(HeaderValue::as_bytes);
-        let authority = uri.authority().map(|authority| authority.as_str().as_bytes());
-        if let Some(authority) = authority.or_else(host) {
+        canonical.part(Part::Scheme, head.uri().scheme_str().unwrap_or("http").as_bytes());
+        if let Some(authority) = head.authority() {
             canonical.part(Part::Authority, &authority.to_ascii_lowercase());
         }
     }
-    canonical.part(Part::Path, uri.path().as_bytes());
-    if let Some(declared) = declared_query(rules, head)? {
+    canonical.part(Part::Path, path.as_bytes());
+    if let Some(declared) = declared_query(rules, query)? {
         canonical.part(Part::DeclaredQuery, declared.as_bytes());
-    } else if let Some(query) = uri.query() {
+    } else if let Some(query) = query {
         for segment in rules.query.segments(query) {
             canonical.part(Part::QuerySegment, segment.as_bytes());
         }
@@ -139,9 +140,9 @@ fn target_parts(
 }
 
 /// The query as its declared type writes it, where one is declared.
-fn declared_query(rules: &Rules, head: &RequestHead<'_>) -> Result<Option<String>, Reason> {
+fn declared_query(rules: &Rules, query: Option<&str>) -> Result<Option<String>, Reason> {
     let Some(form) = &rules.code.query else { return Ok(None) };
-    let query = head.uri().query().unwrap_or_default();
+    let query = query.unwrap_or_default();
     let written = std::panic::AssertUnwindSafe(|| form(query));
     match std::panic::catch_unwind(written) {
         Ok(Some(text)) => Ok(Some(text)),
@@ -180,6 +181,10 @@ pub(crate) fn tags(
     let mut tags = Vec::with_capacity(rules.tags.len() + rules.namespace_tags.len() + 1);
     tags.extend_from_slice(&rules.namespace_tags);
     tags.push(Tag::key(rules.namespace.as_deref(), &key_name(rules, head, planned)));
+    if rules.unsafe_invalidates == UnsafeInvalidates::Uri {
+        let target = target(rules, head, head.uri().path(), head.uri().query());
+        tags.extend([Tag::uri(&target), Tag::uris_of(&target)]);
+    }
     for template in &rules.tags {
         let value = |name: &str| head.placeholder(name);
         let text = template
@@ -193,6 +198,33 @@ pub(crate) fn tags(
     Ok(tags)
 }
 
+/// The digest of a target on the request's origin, as its reserved tag has it. What makes no
+/// difference to the key makes none here.
+pub(crate) fn target(
+    rules: &Rules,
+    head: &RequestHead<'_>,
+    path: &str,
+    query: Option<&str>,
+) -> Digest {
+    let mut canonical = Canonical::new();
+    // A query that is not of the declared type selects nothing that is stored.
+    let _ = target_parts(&mut canonical, rules, head, path, query);
+    canonical.digest()
+}
+
+/// The reserved tag of a cache group on the request's origin (RFC 9875 §2.1).
+pub(crate) fn group(rules: &Rules, head: &RequestHead<'_>, name: &str) -> Tag {
+    let mut canonical = Canonical::new();
+    if rules.host_in_key {
+        canonical.part(Part::Scheme, head.uri().scheme_str().unwrap_or("http").as_bytes());
+        if let Some(authority) = head.authority() {
+            canonical.part(Part::Authority, &authority.to_ascii_lowercase());
+        }
+    }
+    canonical.part(Part::Group, name.as_bytes());
+    Tag::group(&canonical.digest())
+}
+
 /// The custom key's text, or the target without what the `query` setting leaves out.
 pub(crate) fn key_name<'a>(
     rules: &Rules,
@@ -203,7 +235,7 @@ pub(crate) fn key_name<'a>(
         return Cow::Borrowed(custom);
     }
     let uri = head.uri();
-    if let Ok(Some(declared)) = declared_query(rules, head) {
+    if let Ok(Some(declared)) = declared_query(rules, uri.query()) {
         return Cow::Owned(format!("{}?{declared}", uri.path()));
     }
     let Some(query) = uri.query() else { return Cow::Borrowed(uri.path()) };
@@ -225,22 +257,51 @@ pub(crate) fn all_tags(mut tags: Vec<Tag>, added: &[Tag]) -> Result<Tags, Reason
 /// fields to remove, or to replace all lines of.
 ///
 /// Where the answer may be stored, the client's own validators are hidden too: the handler's whole
-/// answer is wanted, and the client's conditions are judged on it.
-pub(crate) fn hidden_fields(
+/// answer is wanted, and the client's conditions are judged on it. In their place stand those of
+/// the stored response that is to be validated.
+pub(crate) fn changed_fields(
     rules: &Rules,
     request: &HeaderMap,
     may_store: bool,
+    validators: Validators,
 ) -> Vec<(HeaderName, Option<HeaderValue>)> {
-    let mut hidden = Vec::new();
+    let mut changed = Vec::new();
     match &rules.cookies {
-        Cookies::Ignore => hidden.push((header::COOKIE, None)),
-        Cookies::Key(names) => hidden.push((header::COOKIE, cookie::only(request, names))),
-        Cookies::Bypass => {}
+        Cookies::Ignore => changed.push((header::COOKIE, None)),
+        Cookies::Key(names) => changed.push((header::COOKIE, cookie::only(request, names))),
+        Cookies::Bypass | Cookies::Rfc => {}
     }
-    for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
-        if may_store && request.contains_key(&name) {
-            hidden.push((name, None));
+    let own = [
+        (header::IF_NONE_MATCH, validators.etag),
+        (header::IF_MODIFIED_SINCE, validators.last_modified),
+    ];
+    for (name, value) in own {
+        if may_store && (value.is_some() || request.contains_key(&name)) {
+            changed.push((name, value));
         }
     }
-    hidden
+    changed
+}
+
+/// What a stored response can be validated by (RFC 9111 §4.3.1).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Validators {
+    /// The handler's own entity tag: it does not know ours.
+    pub(crate) etag: Option<HeaderValue>,
+    pub(crate) last_modified: Option<HeaderValue>,
+}
+
+impl Validators {
+    /// Those of a stored response.
+    pub(crate) fn of(stored: &StoredHead) -> Self {
+        let etag = stored.headers.get(header::ETAG).filter(|_| !stored.etag_is_ours);
+        Self {
+            etag: etag.cloned(),
+            last_modified: stored.headers.get(header::LAST_MODIFIED).cloned(),
+        }
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.etag.is_none() && self.last_modified.is_none()
+    }
 }

@@ -7,9 +7,10 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::error::PolicyError;
+use super::mode::{self, Defaults};
 use super::setting::{
     Authorization, CacheStatusRule, ClientDirectives, Coalesce, Combine, Cookies, Downstream,
-    EtagRule, OnInvalidationError, SetCookie, Statuses, Ttl,
+    EtagRule, Mode, OnInvalidationError, SetCookie, Statuses, Ttl, UnsafeInvalidates, VaryValues,
 };
 use super::spec::{Nullable, Spec};
 use super::{Code, KeyFunction, Lifetime, Policy};
@@ -21,7 +22,9 @@ use crate::tag::template::{Template, UnknownPlaceholder};
 /// The settings that are in force on a route.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    pub(crate) lifetime: Lifetime,
+    pub(crate) mode: Mode,
+    /// Under [`Mode::Http`] that of responses that say nothing, if any.
+    pub(crate) lifetime: Option<Lifetime>,
     pub(crate) lifetime_by_status: Vec<(StatusCode, Duration)>,
     pub(crate) time_zone: Option<String>,
     pub(crate) methods: Vec<Method>,
@@ -29,6 +32,7 @@ pub(crate) struct Rules {
     pub(crate) statuses: Statuses,
     pub(crate) query: QueryRule,
     pub(crate) vary: Vec<HeaderName>,
+    pub(crate) vary_values: VaryValues,
     pub(crate) authorization: Authorization,
     pub(crate) cookies: Cookies,
     pub(crate) set_cookie: SetCookie,
@@ -40,10 +44,14 @@ pub(crate) struct Rules {
     pub(crate) namespace_tags: Vec<Tag>,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
+    pub(crate) keep: Duration,
     pub(crate) coalesce: Coalesce,
     pub(crate) max_body: usize,
     pub(crate) max_fill: Duration,
     pub(crate) client_directives: ClientDirectives,
+    pub(crate) targeted_fields: Vec<HeaderName>,
+    pub(crate) cache_groups: bool,
+    pub(crate) unsafe_invalidates: UnsafeInvalidates,
     pub(crate) on_invalidation_error: OnInvalidationError,
     pub(crate) etag: EtagRule,
     pub(crate) downstream: DownstreamValue,
@@ -97,19 +105,24 @@ impl Rules {
         let spec = &*policy.spec;
         let code = (*policy.code).clone();
         let namespace = namespace(&application.spec, &route.spec)?;
-        let vary = fields(spec.vary.as_deref().unwrap_or_default())?;
-        let authorization = spec.authorization.unwrap_or_default();
+        mode::check(spec)?;
+        let mode = mode::of(spec);
+        let defaults = Defaults::of(mode);
+        let vary = vary(spec.vary.as_deref().unwrap_or_default())?;
+        let authorization = spec.authorization.unwrap_or(defaults.authorization);
         let cookies = cookies(spec)?;
         let rules = Self {
-            lifetime: lifetime(spec)?,
+            mode,
+            lifetime: lifetime(spec, mode)?,
             lifetime_by_status: lifetime_by_status(spec)?,
             time_zone: spec.time_zone.clone(),
             methods: methods(spec)?,
             key_body_limit: spec.key_body_limit.unwrap_or(64 << 10),
-            statuses: statuses(spec)?,
+            statuses: statuses(spec, defaults.statuses)?,
             query: spec.query.clone().unwrap_or_default(),
             emitted_vary: emitted_vary(&vary, authorization, &cookies),
             vary,
+            vary_values: spec.vary_values.unwrap_or(defaults.vary_values),
             authorization,
             cookies,
             set_cookie: spec.set_cookie.unwrap_or_default(),
@@ -121,10 +134,14 @@ impl Rules {
             namespace,
             stale_while_revalidate: span(spec.stale_while_revalidate),
             stale_if_error: span(spec.stale_if_error),
+            keep: spec.keep.map_or(defaults.keep, |keep| keep.0),
             coalesce: coalesce(spec)?,
             max_body: spec.max_body.unwrap_or(8 << 20),
             max_fill: max_fill(spec)?,
-            client_directives: spec.client_directives.unwrap_or_default(),
+            client_directives: spec.client_directives.unwrap_or(defaults.client_directives),
+            targeted_fields: targeted_fields(spec)?,
+            cache_groups: spec.cache_groups.unwrap_or_default(),
+            unsafe_invalidates: spec.unsafe_invalidates.unwrap_or(defaults.unsafe_invalidates),
             on_invalidation_error: spec.on_invalidation_error.unwrap_or_default(),
             etag: spec.etag.unwrap_or_default(),
             downstream: downstream(spec)?,
@@ -139,6 +156,11 @@ impl Rules {
     /// Whether a request's own directives are heeded.
     pub(crate) const fn honours_client(&self) -> bool {
         matches!(self.client_directives, ClientDirectives::Honour)
+    }
+
+    /// Whether the response's own fields decide about its life.
+    pub(crate) const fn is_http(&self) -> bool {
+        matches!(self.mode, Mode::Http)
     }
 
     /// Whether a placeholder is needed from the path.
@@ -161,17 +183,21 @@ fn has_placeholder(template: &Template) -> bool {
     template.placeholders().next().is_some()
 }
 
+/// The life of responses where nobody says anything; under [`Mode::Http`] there is none.
+pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(60);
+
 fn span(span: Option<super::Span>) -> Duration {
     span.unwrap_or_default().0
 }
 
-fn lifetime(spec: &Spec) -> Result<Lifetime, PolicyError> {
+fn lifetime(spec: &Spec, mode: Mode) -> Result<Option<Lifetime>, PolicyError> {
     if let Some(zone) = &spec.time_zone {
         // A wrong zone is an error even where nothing uses it yet.
         Lifetime::resolve(&Ttl::EndOfDay { zone: Some(zone.clone()) }, None)?;
     }
-    let ttl = spec.ttl.clone().unwrap_or(Ttl::For(Duration::from_secs(60)));
-    Lifetime::resolve(&ttl, spec.time_zone.as_deref())
+    let default = (mode == Mode::Ttl).then_some(Ttl::For(DEFAULT_TTL));
+    let Some(ttl) = spec.ttl.clone().or(default) else { return Ok(None) };
+    Lifetime::resolve(&ttl, spec.time_zone.as_deref()).map(Some)
 }
 
 fn lifetime_by_status(spec: &Spec) -> Result<Vec<(StatusCode, Duration)>, PolicyError> {
@@ -194,8 +220,8 @@ fn final_status(field: &'static str, code: u16) -> Result<StatusCode, PolicyErro
     }
 }
 
-fn statuses(spec: &Spec) -> Result<Statuses, PolicyError> {
-    let statuses = spec.statuses.clone().unwrap_or_default();
+fn statuses(spec: &Spec, default: Statuses) -> Result<Statuses, PolicyError> {
+    let statuses = spec.statuses.clone().unwrap_or(default);
     if let Statuses::These(list) = &statuses {
         if list.is_empty() {
             return Err(PolicyError::new("statuses", "[]", "admits nothing"));
@@ -221,19 +247,28 @@ fn methods(spec: &Spec) -> Result<Vec<Method>, PolicyError> {
     names.iter().map(parse).collect()
 }
 
-fn fields(names: &[String]) -> Result<Vec<HeaderName>, PolicyError> {
-    if names.len() > MAX_NOMINATED {
-        let problem = format!("are more than {MAX_NOMINATED} fields");
-        return Err(PolicyError::new("vary", names.join(", "), problem));
-    }
-    let parse = |name: &String| match HeaderName::from_bytes(name.as_bytes()) {
-        Ok(name) if name != "*" => Ok(name),
-        _ => Err(PolicyError::new("vary", name.clone(), "is not a field name")),
-    };
-    let mut names = names.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+/// In their order: the first that a response has speaks to this cache.
+fn targeted_fields(spec: &Spec) -> Result<Vec<HeaderName>, PolicyError> {
+    fields("targeted_fields", spec.targeted_fields.as_deref().unwrap_or_default())
+}
+
+fn vary(names: &[String]) -> Result<Vec<HeaderName>, PolicyError> {
+    let mut names = fields("vary", names)?;
     names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     names.dedup();
     Ok(names)
+}
+
+fn fields(field: &'static str, names: &[String]) -> Result<Vec<HeaderName>, PolicyError> {
+    if names.len() > MAX_NOMINATED {
+        let problem = format!("are more than {MAX_NOMINATED} fields");
+        return Err(PolicyError::new(field, names.join(", "), problem));
+    }
+    let parse = |name: &String| match HeaderName::from_bytes(name.as_bytes()) {
+        Ok(name) if name != "*" => Ok(name),
+        _ => Err(PolicyError::new(field, name.clone(), "is not a field name")),
+    };
+    names.iter().map(parse).collect()
 }
 
 fn cookies(spec: &Spec) -> Result<Cookies, PolicyError> {

@@ -16,6 +16,8 @@ use super::span::Span;
 pub enum Mode {
     /// The application's: response lifetimes and, by default, client directives are ignored.
     Ttl,
+    /// The response's: a shared cache by RFC 9111, without a default lifetime.
+    Http,
 }
 
 /// How long a response lives.
@@ -124,6 +126,8 @@ pub enum Statuses {
     Successful,
     /// These.
     These(Vec<StatusCode>),
+    /// Any final status but 206 and 304, as RFC 9111 §3 has it: `"rfc"`. Under [`Mode::Http`] only.
+    Rfc,
 }
 
 impl Statuses {
@@ -133,6 +137,7 @@ impl Statuses {
         let listed = match self {
             Self::Successful => status.is_success(),
             Self::These(statuses) => statuses.contains(&status),
+            Self::Rfc => status != StatusCode::NOT_MODIFIED,
         };
         listed && status != StatusCode::PARTIAL_CONTENT && !status.is_informational()
     }
@@ -142,6 +147,7 @@ impl Serialize for Statuses {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Successful => serializer.serialize_str("2xx"),
+            Self::Rfc => serializer.serialize_str("rfc"),
             Self::These(list) => serializer.collect_seq(list.iter().map(|status| status.as_u16())),
         }
     }
@@ -155,12 +161,13 @@ impl<'de> Deserialize<'de> for Statuses {
             type Value = Statuses;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("\"2xx\" or a list of status codes")
+                formatter.write_str("\"2xx\", \"rfc\" or a list of status codes")
             }
 
             fn visit_str<E: de::Error>(self, v: &str) -> Result<Statuses, E> {
                 match v {
                     "2xx" => Ok(Statuses::Successful),
+                    "rfc" => Ok(Statuses::Rfc),
                     _ => Err(E::invalid_value(de::Unexpected::Str(v), &self)),
                 }
             }
@@ -193,6 +200,9 @@ pub enum Authorization {
     Key,
     /// It does not matter: the answer is the same for everybody.
     Public,
+    /// The response says so: it is stored if it is `public`, `must-revalidate` or has `s-maxage`
+    /// (RFC 9111 §3.5). Under [`Mode::Http`] only, and the default there.
+    Rfc,
 }
 
 /// What a request's cookies mean to the cache.
@@ -207,6 +217,10 @@ pub enum Cookies {
     Ignore,
     /// These are part of the key; the handler sees only them.
     Key(Vec<String>),
+    /// They are ordinary request fields: a response that depends on them says `Vary: Cookie` or is
+    /// `private`. Under [`Mode::Http`] only. A handler that says neither shares what it made for
+    /// one client with all.
+    Rfc,
 }
 
 /// What becomes of a response with `Set-Cookie`.
@@ -346,6 +360,31 @@ pub enum ClientDirectives {
     Ignore,
     /// They are (RFC 9111 §5.2.1).
     Honour,
+}
+
+/// What a successful request with an unsafe method invalidates (RFC 9111 §4.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum UnsafeInvalidates {
+    /// Nothing of its own accord.
+    #[default]
+    None,
+    /// Its target, and what `Location` and `Content-Location` name on the same origin.
+    Uri,
+}
+
+/// When two requests present the same values for a field that a response's `Vary` names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum VaryValues {
+    /// When the lines are the same, byte for byte.
+    #[default]
+    Exact,
+    /// When they mean the same: several lines or one, space around commas, and the order and case
+    /// of languages make no difference (RFC 9111 §4.1).
+    Normalised,
 }
 
 /// What a client hears when the invalidation after a write fails.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::setting::{
     Authorization, CacheStatusRule, ClientDirectives, Coalesce, Cookies, Downstream, EtagRule,
     Mode, Namespace, OnInvalidationError, SetCookie, StatusHeader, Statuses, Ttl,
+    UnsafeInvalidates, VaryValues,
 };
 use super::span::Span;
 use crate::key::query::QueryRule;
@@ -87,6 +88,7 @@ settings! {
     statuses: Statuses,
     query: QueryRule,
     vary: Vec<String>,
+    vary_values: VaryValues,
     authorization: Authorization,
     cookies: Cookies,
     set_cookie: SetCookie,
@@ -97,10 +99,14 @@ settings! {
     namespace: Nullable<Namespace>,
     stale_while_revalidate: Span,
     stale_if_error: Span,
+    keep: Span,
     coalesce: Coalesce,
     max_body: usize,
     max_fill: Span,
     client_directives: ClientDirectives,
+    targeted_fields: Vec<String>,
+    cache_groups: bool,
+    unsafe_invalidates: UnsafeInvalidates,
     on_invalidation_error: OnInvalidationError,
     etag: EtagRule,
     downstream: Downstream,

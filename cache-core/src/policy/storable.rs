@@ -7,14 +7,15 @@ use http::{Method, StatusCode};
 
 use super::rules::Rules;
 use super::setting::SetCookie;
-use super::{Lifetime, ResponseHead};
+use super::{Lifetime, ResponseHead, plan, rfc};
 use crate::entry::Life;
 use crate::field::cache_control::CacheControl;
 use crate::field::list::members;
-use crate::field::{conditional, hop_by_hop};
+use crate::field::{age, conditional, groups, hop_by_hop};
 use crate::head::RequestHead;
 use crate::key::vary::{Nominated, nominated};
 use crate::reason::Reason;
+use crate::tag::Tag;
 use crate::wishes::WishList;
 
 /// A response that may be stored.
@@ -22,8 +23,21 @@ use crate::wishes::WishList;
 pub(crate) struct Storable {
     /// How long.
     pub(crate) life: Life,
+    /// How long after that it is kept to be validated.
+    pub(crate) keep: Duration,
     /// The fields it nominated that are not in the key already.
     pub(crate) nominated: Vec<HeaderName>,
+    /// The fields that must not be stored with it.
+    pub(crate) withheld: Vec<HeaderName>,
+    /// The cache groups that it belongs to.
+    pub(crate) groups: Vec<Tag>,
+}
+
+/// When a request went to the handler, and when its response came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) asked: SystemTime,
+    pub(crate) answered: SystemTime,
 }
 
 /// Decides, in the order in which a reader would expect the reasons.
@@ -35,22 +49,41 @@ pub(crate) fn storable(
     response: &ResponseHead<'_>,
     wishes: &WishList,
     lifetime: Option<&Lifetime>,
-    now: SystemTime,
+    times: Times,
 ) -> Result<Storable, Reason> {
     let headers = response.headers();
-    let by_status = life_of_status(rules, response.status());
-    if wishes.refuse {
+    if wishes.refuse || wishes.of_http && !rules.is_http() {
         return Err(Reason::Handler);
     }
     if wishes.failed {
         return Err(Reason::Tags);
     }
-    if by_status.is_none() && !rules.statuses.admit(response.status())
-        || response.status() == StatusCode::NOT_MODIFIED
+    let status = response.status();
+    if life_of_status(rules, status).is_none() && !rules.statuses.admit(status)
+        || status == StatusCode::NOT_MODIFIED
     {
         return Err(Reason::Status);
     }
-    forbidden_by_fields(rules, headers, wishes)?;
+    let directives = if rules.is_http() {
+        rfc::permitted(rules, request, response)?
+    } else {
+        let directives = CacheControl::of(headers);
+        forbidden_by_directives(&directives)?;
+        if headers.contains_key(header::CONTENT_RANGE) {
+            return Err(Reason::ContentRange);
+        }
+        directives
+    };
+    let withheld = if rules.is_http() { directives.withheld.clone() } else { Vec::new() };
+    let refuses = rules.set_cookie == SetCookie::Refuse
+        && !wishes.strip_cookies
+        && !withheld.contains(&header::SET_COOKIE);
+    if refuses && headers.contains_key(header::SET_COOKIE) {
+        return Err(Reason::SetCookie);
+    }
+    if is_event_stream(headers) {
+        return Err(Reason::EventStream);
+    }
     let nominated = match nominated(headers) {
         Nominated::Any => return Err(Reason::Vary),
         Nominated::Fields(mut names) => {
@@ -64,33 +97,79 @@ pub(crate) fn storable(
             return Err(Reason::StoreIf);
         }
     }
-    let fixed = || lifetime.unwrap_or(&rules.lifetime).from(now);
-    let ttl = wishes.ttl.or(by_status).or_else(fixed).ok_or(Reason::TtlFailed)?;
+    // A tag of our own is none that the handler could be asked about.
+    let validator =
+        headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED);
+    let keep = if validator { rules.keep } else { Duration::ZERO };
+    let set = set_lifetime(rules, status, wishes, lifetime, times.answered);
+    let life = if rules.is_http() {
+        rfc::life(rules, response, &directives, set?, keep, times)?
+    } else {
+        fixed_life(rules, headers, set?, times.answered)?
+    };
+    let groups = if rules.cache_groups {
+        let names = groups::of(headers, &groups::CACHE_GROUPS).ok_or(Reason::Tags)?;
+        names.iter().map(|name| plan::group(rules, request, name)).collect()
+    } else {
+        Vec::new()
+    };
+    Ok(Storable { life, keep, nominated, withheld, groups })
+}
+
+/// A life that the application gave, and whether the response's own word goes before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SetLifetime {
+    pub(crate) ttl: Duration,
+    pub(crate) is_default: bool,
+}
+
+/// What the handler or the policy says: the handler's wish, then by status, function, fixed.
+fn set_lifetime(
+    rules: &Rules,
+    status: StatusCode,
+    wishes: &WishList,
+    lifetime: Option<&Lifetime>,
+    now: SystemTime,
+) -> Result<Option<SetLifetime>, Reason> {
+    if let Some(ttl) = wishes.ttl {
+        return Ok(Some(SetLifetime { ttl, is_default: false }));
+    }
+    let set = |ttl| Some(SetLifetime { ttl, is_default: true });
+    if let Some(ttl) = life_of_status(rules, status) {
+        return Ok(set(ttl));
+    }
+    match lifetime.or(rules.lifetime.as_ref()) {
+        Some(lifetime) => lifetime.from(now).map(set).ok_or(Reason::TtlFailed),
+        None => Ok(None),
+    }
+}
+
+/// Under `ttl`, the application's word is all.
+fn fixed_life(
+    rules: &Rules,
+    headers: &HeaderMap,
+    set: Option<SetLifetime>,
+    now: SystemTime,
+) -> Result<Life, Reason> {
+    let ttl = set.ok_or(Reason::TtlFailed)?.ttl;
     // Stored times are whole milliseconds; less than one is none.
     if ttl < Duration::from_millis(1) {
         return Err(Reason::ZeroTtl);
     }
-    let initial_age = age_at_receipt(headers);
-    let life = Life {
+    let initial_age = age::stated(headers);
+    Ok(Life {
         initial_age,
-        fresh_for: ttl.saturating_add(initial_age),
         stale_while_revalidate: rules.stale_while_revalidate,
         stale_if_error: rules.stale_if_error,
-        stored_at: now,
-    };
-    Ok(Storable { life, nominated })
+        ..Life::new(now, ttl.saturating_add(initial_age))
+    })
 }
 
 fn life_of_status(rules: &Rules, status: StatusCode) -> Option<Duration> {
     rules.lifetime_by_status.iter().find(|(listed, _)| *listed == status).map(|(_, life)| *life)
 }
 
-fn forbidden_by_fields(
-    rules: &Rules,
-    headers: &HeaderMap,
-    wishes: &WishList,
-) -> Result<(), Reason> {
-    let directives = CacheControl::of(headers);
+const fn forbidden_by_directives(directives: &CacheControl) -> Result<(), Reason> {
     if directives.no_store {
         return Err(Reason::NoStore);
     }
@@ -100,31 +179,15 @@ fn forbidden_by_fields(
     if directives.no_cache {
         return Err(Reason::NoCache);
     }
-    let refuses = rules.set_cookie == SetCookie::Refuse && !wishes.strip_cookies;
-    if refuses && headers.contains_key(header::SET_COOKIE) {
-        return Err(Reason::SetCookie);
-    }
-    if headers.contains_key(header::CONTENT_RANGE) {
-        return Err(Reason::ContentRange);
-    }
+    Ok(())
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
     let media = |value: &HeaderValue| {
         let media = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
         media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
     };
-    if headers.get_all(header::CONTENT_TYPE).iter().any(media) {
-        return Err(Reason::EventStream);
-    }
-    Ok(())
-}
-
-/// The age a response already had when it arrived (RFC 9111 §4.2.3): of `Age` the first member,
-/// ignored if it is no number.
-fn age_at_receipt(headers: &HeaderMap) -> Duration {
-    let first = members(headers, &header::AGE).next().unwrap_or_default();
-    let digits = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(first).unwrap_or_default();
-    let seconds = if digits { text.parse().unwrap_or(u64::MAX) } else { 0 };
-    Duration::from_secs(seconds.min(1 << 31))
+    headers.get_all(header::CONTENT_TYPE).iter().any(media)
 }
 
 /// The head as it is stored: without what belongs to one connection or one client.
@@ -132,11 +195,15 @@ pub(crate) fn stored_headers(
     rules: &Rules,
     response: &HeaderMap,
     wishes: &WishList,
-    now: SystemTime,
+    storable: &Storable,
 ) -> HeaderMap {
+    let now = storable.life.stored_at;
     let mut headers = response.clone();
     hop_by_hop::strip(&mut headers);
     headers.remove(header::AGE);
+    for name in &storable.withheld {
+        headers.remove(name);
+    }
     if rules.set_cookie == SetCookie::Strip || wishes.strip_cookies {
         headers.remove(header::SET_COOKIE);
     }

@@ -18,6 +18,9 @@ pub const MAX_TAG_BYTES: usize = 1024;
 /// collects more is not stored.
 pub const MAX_TAGS: usize = 128;
 
+/// How many tags all target URIs share.
+const URI_BUCKETS: u64 = 1 << 12;
+
 /// What a tag stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -28,8 +31,10 @@ pub enum TagKind {
     Namespace,
     /// The (namespace, key name) pair. Exactly one per entry.
     Key,
-    /// A target URI, under the HTTP policy.
+    /// A target URI, or a few of them, under the HTTP policy.
     Uri,
+    /// A cache group of an origin (RFC 9875), under the HTTP policy.
+    Group,
 }
 
 /// A name that entries carry and invalidations name.
@@ -78,10 +83,23 @@ impl Tag {
         Self(format!("u:{}", digest.to_hex()).into())
     }
 
+    /// The reserved tag that a target URI shares with others: there are only so many, however many
+    /// URIs there are.
+    #[must_use]
+    pub fn uris_of(digest: &Digest) -> Self {
+        Self(format!("u:#{:03x}", digest.fold() % URI_BUCKETS).into())
+    }
+
+    /// The reserved tag of a cache group.
+    #[must_use]
+    pub fn group(digest: &Digest) -> Self {
+        Self(format!("g:{}", digest.to_hex()).into())
+    }
+
     /// Takes back what [`Tag::as_str`] gave.
     #[must_use]
     pub fn from_encoded(text: &str) -> Option<Self> {
-        let known = matches!(text.get(..2), Some("t:" | "n:" | "k:" | "u:"));
+        let known = matches!(text.get(..2), Some("t:" | "n:" | "k:" | "u:" | "g:"));
         (known && text.len() > 2 && text.len() <= MAX_TAG_BYTES + 2).then(|| Self(text.into()))
     }
 
@@ -98,6 +116,7 @@ impl Tag {
             Some(b'n') => TagKind::Namespace,
             Some(b'k') => TagKind::Key,
             Some(b'u') => TagKind::Uri,
+            Some(b'g') => TagKind::Group,
             _ => TagKind::User,
         }
     }

@@ -7,7 +7,7 @@
 //! | offset | size | content (integers big-endian) |
 //! |---|---|---|
 //! | 0 | 4 | magic `RCE\x01`, the last byte being the version of the envelope |
-//! | 4 | 1 | codec of the head: 1 = bincode 2, layout [`v1`] |
+//! | 4 | 1 | codec of the head: 1 = bincode 2, layout [`v1`]; 2 = the same with flags, [`v2`] |
 //! | 5 | 1 | flags: bit 0 = has a variant |
 //! | 6 | 2 | zero |
 //! | 8 | 8 | epoch of the stamp |
@@ -22,12 +22,16 @@
 //! | 120 | … | the tags: each a 16-bit length and its encoded text |
 //! | … | … | the head, then the body |
 //!
+//! A head is written in the lowest layout that can say it, so that older processes read as much as
+//! they can; a layout that a process does not know is a miss to it.
+//!
 //! bincode is confined to [`v1`]. It is no longer maintained (RUSTSEC-2025-0141) and is pinned to
 //! 2.0; the codec byte exists so that a successor needs no flush. Reading never panics, allocates
 //! at most what the input's own length justifies, and refuses anything that does not add up,
 //! CR and LF in fields included: to a store, unreadable bytes are a miss.
 
 pub mod v1;
+pub mod v2;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -45,6 +49,9 @@ pub const ENVELOPE: usize = 120;
 
 /// The codec byte of [`v1`].
 pub const BINCODE_V1: u8 = 1;
+
+/// The codec byte of [`v2`].
+pub const BINCODE_V2: u8 = 2;
 
 /// The largest head that is read or written, in bytes.
 pub const MAX_HEAD: usize = 1 << 20;
@@ -88,7 +95,10 @@ pub enum EncodeError {
 ///
 /// A head that is too large.
 pub fn encode(entry: &Entry, stamp: Stamp) -> Result<Bytes, EncodeError> {
-    let head = v1::encode(entry.content());
+    let (codec, head) = match v2::flags(entry.content()) {
+        0 => (BINCODE_V1, v1::encode(entry.content())),
+        flags => (BINCODE_V2, v2::encode(entry.content(), flags)),
+    };
     if head.len() > MAX_HEAD {
         return Err(EncodeError::HeadTooLarge { bytes: head.len() });
     }
@@ -96,7 +106,7 @@ pub fn encode(entry: &Entry, stamp: Stamp) -> Result<Bytes, EncodeError> {
     let body = entry.body();
     let mut out = BytesMut::with_capacity(ENVELOPE + tags_length + head.len() + body.len());
     out.put_slice(&MAGIC);
-    out.put_u8(BINCODE_V1);
+    out.put_u8(codec);
     out.put_u8(if entry.key().variant().is_some() { HAS_VARIANT } else { 0 });
     out.put_u16(0);
     out.put_u64(stamp.epoch);
@@ -139,13 +149,18 @@ pub fn decode(bytes: &Bytes, key: &Key) -> Result<(Entry, Stamp), DecodeError> {
         return Err(DecodeError::Damaged);
     }
     let tags = read_tags(region.get(ENVELOPE..head_at).ok_or(DecodeError::Damaged)?)?;
-    let content = v1::decode(region.get(head_at..).ok_or(DecodeError::Damaged)?)?;
+    let head = region.get(head_at..).ok_or(DecodeError::Damaged)?;
+    let content = match envelope.codec {
+        BINCODE_V1 => v1::decode(head)?,
+        _ => v2::decode(head)?,
+    };
     let keep_until = from_unix_millis(envelope.keep_until);
     let entry = Entry::new(*key, tags, keep_until, content, bytes.slice(body_at..));
     Ok((entry, envelope.stamp))
 }
 
 struct Envelope {
+    codec: u8,
     stamp: Stamp,
     key: Key,
     keep_until: u64,
@@ -156,9 +171,10 @@ struct Envelope {
 
 impl Envelope {
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
-        if bytes.get(..5) != Some(&[MAGIC[0], MAGIC[1], MAGIC[2], MAGIC[3], BINCODE_V1]) {
-            return Err(DecodeError::Foreign);
-        }
+        let codec = match bytes.strip_prefix(&MAGIC).and_then(<[u8]>::first) {
+            Some(codec @ (&BINCODE_V1 | &BINCODE_V2)) => *codec,
+            _ => return Err(DecodeError::Foreign),
+        };
         let variant = match bytes.get(5..8) {
             Some([HAS_VARIANT, 0, 0]) => true,
             Some([0, 0, 0]) => false,
@@ -170,6 +186,7 @@ impl Envelope {
             key = key.variant_of(Digest::from_bytes(array(bytes, 56)?));
         }
         let envelope = Self {
+            codec,
             stamp: Stamp { epoch: number(bytes, 8)?, clock: number(bytes, 16)? },
             key,
             keep_until: number(bytes, 88)?,

@@ -92,6 +92,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Content, DecodeError> {
             headers: read_fields(fields)?,
             life: read_life(&life),
             presented: read_presented(presented)?,
+            etag_is_ours: false,
         })),
         Head::Variants { names, digests } => {
             if names.len() > MAX_NOMINATED || digests.len() > MAX_VARIANTS {
@@ -166,6 +167,7 @@ fn read_life(times: &Times) -> Life {
         fresh_for: Duration::from_millis(times.fresh_for),
         stale_while_revalidate: Duration::from_millis(times.stale_while_revalidate),
         stale_if_error: Duration::from_millis(times.stale_if_error),
+        must_validate: false,
     }
 }
 

@@ -1,0 +1,115 @@
+//! A 304 of the handler to the conditions of the cache: the stored response still holds, and is
+//! stored again under the new head (RFC 9111 §4.3.4).
+//!
+//! The ticket was issued before the handler was asked, so the handler's word is as new as any other
+//! response of it; the entry keeps all its old tags beside the new ones.
+
+use http::Response;
+use http::header::HeaderMap;
+
+use super::fill::{Recorded, Recording};
+use super::reply::How;
+use super::route::{Route, Shared};
+use super::run::{Fill, Run};
+use crate::body::ReplyBody;
+use crate::entry::{Content, Entry, StoredHead};
+use crate::policy::ResponseHead;
+use crate::policy::freshen::merged;
+use crate::policy::freshness::freshness;
+use crate::policy::storable::{Storable, merge_vary};
+use crate::reason::{Forwarded, Reason};
+use crate::store::Ticket;
+use crate::tag::Tags;
+
+impl Route {
+    /// The answer made of the stored response and the 304's fields.
+    pub(crate) async fn freshen(
+        &self,
+        mut fill: Fill,
+        run: Run,
+        entry: &Entry,
+        answer: &HeaderMap,
+    ) -> Response<ReplyBody> {
+        let fwd = Forwarded::from(fill.reason);
+        let kept = run.kept.clone();
+        let (entry, stored) = match entry.response() {
+            Some(stored) => self.freshened(&mut fill, run, entry, stored, answer).await,
+            None => (entry.clone(), Err(Reason::Absent)),
+        };
+        let now = self.shared.cache.clock.now();
+        let life = entry.response().map(|stored| stored.life);
+        let state = life.map(|life| freshness(&life, now)).unwrap_or_default();
+        tracing::debug!(key = %entry.key(), ?stored, "validated");
+        self.reply(&kept.head(), &entry, &state, How::Validated { fwd, stored })
+    }
+
+    /// The entry as the handler has confirmed it, and whether it is stored again.
+    async fn freshened(
+        &self,
+        fill: &mut Fill,
+        run: Run,
+        entry: &Entry,
+        stored: &StoredHead,
+        answer: &HeaderMap,
+    ) -> (Entry, Result<(), Reason>) {
+        let Some(headers) = merged(stored, answer, run.times.answered) else {
+            self.give_up(fill, Reason::OtherValidator);
+            return (entry.clone(), Err(Reason::OtherValidator));
+        };
+        let head = ResponseHead::new(stored.status, &headers);
+        match self.decide(fill, &run, &head, entry.body().len() as u64) {
+            Ok(decided) => {
+                let recording = self.recording(fill, run, entry, &headers, decided);
+                match recording.seal() {
+                    Ok(sealed) => {
+                        let entry = sealed.entry.clone();
+                        (entry, sealed.put().await)
+                    }
+                    Err(reason) => (self.unstored(entry, stored, headers), Err(reason)),
+                }
+            }
+            Err(reason) => {
+                self.give_up(fill, reason);
+                (self.unstored(entry, stored, headers), Err(reason))
+            }
+        }
+    }
+
+    fn recording(
+        &self,
+        fill: &mut Fill,
+        run: Run,
+        entry: &Entry,
+        headers: &HeaderMap,
+        (storable, ticket): (Storable, Ticket),
+    ) -> Recording {
+        let mut tags = std::mem::take(&mut fill.tags);
+        tags.extend(entry.tags().iter().cloned());
+        tags.extend_from_slice(&storable.groups);
+        Recording {
+            route: self.clone(),
+            headers: self.stored_headers(headers, &run.wishes, &storable),
+            kept: run.kept,
+            planned: fill.planned.clone(),
+            ticket,
+            lead: fill.lead.take(),
+            record: fill.miss.record.take(),
+            storable,
+            status: entry.response().map(|stored| stored.status).unwrap_or_default(),
+            tags,
+            wishes: run.wishes,
+            body: Recorded::Whole(entry.body().clone()),
+        }
+    }
+
+    /// The confirmed response for this client alone.
+    fn unstored(&self, entry: &Entry, stored: &StoredHead, headers: HeaderMap) -> Entry {
+        let Shared { cache, rules, .. } = &*self.shared;
+        let now = cache.clock.now();
+        let mut head = stored.clone();
+        head.headers = headers;
+        merge_vary(rules, &mut head.headers);
+        let content = Content::Response(head);
+        Entry::new(*entry.key(), Tags::default(), now, content, entry.body().clone())
+    }
+}

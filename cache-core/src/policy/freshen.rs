@@ -1,0 +1,130 @@
+//! A stored response that the handler says still holds (RFC 9111 §3.2, §4.3.4).
+
+use std::time::SystemTime;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::entry::StoredHead;
+use crate::field::{conditional, entity_tag, hop_by_hop};
+
+/// The stored head, updated by that of a 304; `None` if the 304 is about another response.
+///
+/// Each field of the 304 replaces all lines of the stored one, except fields that speak of the
+/// stored content, which stays what it is. Without a `Date` it was made at `now`.
+pub(crate) fn merged(
+    stored: &StoredHead,
+    answer: &HeaderMap,
+    now: SystemTime,
+) -> Option<HeaderMap> {
+    const OF_THE_CONTENT: [HeaderName; 5] = [
+        header::CONTENT_ENCODING,
+        header::CONTENT_LENGTH,
+        header::CONTENT_RANGE,
+        HeaderName::from_static("content-md5"),
+        HeaderName::from_static("content-digest"),
+    ];
+    let own = stored.headers.get(header::ETAG).filter(|_| !stored.etag_is_ours);
+    if let (Some(own), Some(other)) = (own, answer.get(header::ETAG))
+        && !entity_tag::weakly_equal(own, other)
+    {
+        return None;
+    }
+    let mut news = answer.clone();
+    hop_by_hop::strip(&mut news);
+    for name in OF_THE_CONTENT {
+        news.remove(name);
+    }
+    let mut merged = stored.headers.clone();
+    if stored.etag_is_ours {
+        merged.remove(header::ETAG);
+    }
+    for name in news.keys() {
+        merged.remove(name);
+    }
+    merged.extend(news.iter().map(|(name, value)| (name.clone(), value.clone())));
+    if conditional::date(answer, &header::DATE).is_none()
+        && let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
+    {
+        merged.insert(header::DATE, date);
+    }
+    Some(merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::entry::Life;
+    use crate::key::vary::Presented;
+
+    fn map(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn stored(lines: &[(&'static str, &'static str)]) -> StoredHead {
+        let life = Life::new(SystemTime::UNIX_EPOCH, std::time::Duration::ZERO);
+        StoredHead::new(StatusCode::OK, map(lines), life, Presented::default())
+    }
+
+    fn update(stored: &StoredHead, answer: &[(&'static str, &'static str)]) -> Option<HeaderMap> {
+        merged(stored, &map(answer), SystemTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn new_fields_replace_all_lines_and_others_stay() {
+        let old = stored(&[("etag", "\"a\""), ("x", "1"), ("x", "2"), ("y", "3")]);
+        let headers = update(&old, &[("x", "4"), ("x", "5"), ("z", "6")]).unwrap();
+        assert_eq!(headers.get_all("x").iter().collect::<Vec<_>>(), ["4", "5"]);
+        assert_eq!(
+            (&headers["y"], &headers["z"], &headers["etag"]),
+            (
+                &HeaderValue::from_static("3"),
+                &HeaderValue::from_static("6"),
+                &HeaderValue::from_static("\"a\""),
+            )
+        );
+    }
+
+    #[test]
+    fn the_content_and_the_connection_keep_their_fields() {
+        let old = stored(&[("content-length", "5"), ("content-encoding", "gzip"), ("own", "1")]);
+        let headers = update(
+            &old,
+            &[
+                ("content-length", "0"),
+                ("content-encoding", "br"),
+                ("content-range", "bytes 0-1/2"),
+                ("connection", "own"),
+                ("own", "2"),
+                ("keep-alive", "5"),
+            ],
+        )
+        .unwrap();
+        let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["content-length", "content-encoding", "own", "date"]);
+        assert_eq!(
+            (&headers["content-length"], &headers["own"]),
+            (&HeaderValue::from_static("5"), &HeaderValue::from_static("1"),)
+        );
+    }
+
+    #[test]
+    fn a_304_of_another_response_changes_nothing() {
+        let old = stored(&[("etag", "\"a\"")]);
+        assert!(update(&old, &[("etag", "\"b\"")]).is_none());
+        assert!(update(&old, &[("etag", "W/\"a\"")]).is_some());
+    }
+
+    #[test]
+    fn a_tag_of_ours_is_not_the_handlers() {
+        let mut old = stored(&[("etag", "\"hash\""), ("last-modified", "x")]);
+        old.etag_is_ours = true;
+        assert!(!update(&old, &[]).unwrap().contains_key("etag"));
+        assert_eq!(update(&old, &[("etag", "\"b\"")]).unwrap()["etag"], "\"b\"");
+    }
+}
