@@ -300,6 +300,10 @@ pub(crate) struct Node {
     turn: AtomicUsize,
     /// When the latest answered call was sent, in monotonic milliseconds plus one.
     heard: AtomicU64,
+    /// When others were last asked whether this is a primary, likewise.
+    asked: AtomicU64,
+    /// They said that it is not, or not for long.
+    suspect: AtomicBool,
 }
 
 type Dialled = Result<Arc<Conn>, Fault>;
@@ -319,6 +323,8 @@ impl Node {
             slots: (0..dial.connections.max(1)).map(|_| Slot::default()).collect(),
             turn: AtomicUsize::new(0),
             heard: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            suspect: AtomicBool::new(false),
             dial,
         })
     }
@@ -355,11 +361,33 @@ impl Node {
             .await?
     }
 
-    /// Whether this node has been silent for so long that it may have been replaced meanwhile.
-    pub(crate) fn was_silent(&self) -> bool {
+    /// Whether this node may have been replaced: it has been silent for long, or others said so.
+    pub(crate) fn may_be_replaced(&self) -> bool {
         let heard = self.heard.load(Ordering::Acquire);
-        let patience = millis(self.dial.proof_interval).max(SHORTEST_SILENCE);
-        heard == 0 || (now_millis() + 1).saturating_sub(heard) >= patience
+        self.suspect.load(Ordering::Acquire)
+            || heard == 0
+            || (now_millis() + 1).saturating_sub(heard) >= self.patience()
+    }
+
+    /// Whether it is time to ask others about it although it answers. Only one caller is told so.
+    pub(crate) fn owes_confirmation(&self) -> bool {
+        let (asked, now) = (self.asked.load(Ordering::Relaxed), now_millis() + 1);
+        now.saturating_sub(asked) >= self.patience()
+            && self.asked.compare_exchange(asked, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Others said that it is not the primary: no reply counts until they say that it is.
+    pub(crate) fn suspect(&self) {
+        self.suspect.store(true, Ordering::Release);
+    }
+
+    /// Others said that it is the primary.
+    pub(crate) fn confirmed(&self) {
+        self.suspect.store(false, Ordering::Release);
+    }
+
+    fn patience(&self) -> u64 {
+        millis(self.dial.proof_interval).max(SHORTEST_SILENCE)
     }
 
     /// Notes that what was sent at `sent` has been answered.

@@ -10,6 +10,7 @@ mod layout;
 mod meta;
 mod reclaim;
 mod script;
+mod sentinel;
 mod store;
 mod topology;
 mod url;

@@ -22,6 +22,7 @@ use crate::error::Fault;
 use crate::flight::Flight;
 use crate::incarnation::Incarnation;
 use crate::layout::{Layout, SLOTS};
+use crate::sentinel::{self, View};
 use crate::url::{Address, Credentials, Place};
 
 /// How often one call may be sent: redirections, one reconnect, one change of topology.
@@ -167,6 +168,7 @@ impl Topology {
                 None => self.route(call.shard).await?,
             };
             self.admit(&node, call)?;
+            self.confirm_beside(call.shard, &node);
             match self.attempt(&node, asking, reconnected, call).await {
                 Ok(Turn::Done(answer)) => return Ok(answer),
                 Ok(Turn::Moved(address)) => {
@@ -304,10 +306,11 @@ impl Topology {
         let sent = now_millis();
         let per_command = if asking { 2 } else { 1 };
         let total = count * per_command + 1 + usize::from(proving);
-        let mut values = if self.may_fail_over() && node.was_silent() {
+        let mut values = if self.may_fail_over() && node.may_be_replaced() {
             let (values, confirmed) =
                 join(conn.send(&pipe, total), self.confirm(call.shard, node)).await;
             confirmed.inspect_err(|_| conn.kill())?;
+            node.confirmed();
             values?
         } else {
             conn.send(&pipe, total).await?
@@ -341,28 +344,48 @@ impl Topology {
         }
     }
 
-    /// After a silence: whether the others still take this node for the shard's primary. A paused
-    /// or cut-off primary may have been replaced without knowing it yet.
+    /// Whether the others still take this node for the shard's primary. A paused or cut-off primary
+    /// may have been replaced without knowing it yet.
     ///
-    /// In a cluster a majority of the primaries must say so; under Sentinel, most of the Sentinels
-    /// that answer, and at least one.
+    /// In a cluster a majority of the primaries must say so; under Sentinel the newest
+    /// configuration that any Sentinel knows, and none of them may be replacing it.
     async fn confirm(&self, shard: u16, node: &Arc<Node>) -> Result<(), Fault> {
         let other = match &self.place {
             Place::Single(_) => return Ok(()),
             Place::Sentinel { sentinels, master } => {
-                most(&self.sentinel_answers(sentinels, master).await?).ok_or(Fault::Unproven)?
+                let views = self.sentinel_views(sentinels, master).await?;
+                if sentinel::is_being_replaced(&views, node.address()) {
+                    node.suspect();
+                    return Err(Fault::Unproven);
+                }
+                sentinel::newest(&views).ok_or(Fault::Unproven)?.clone()
             }
             Place::Cluster { .. } => self.cluster_vote(shard).await?,
         };
         if other == *node.address() {
             return Ok(());
         }
+        node.suspect();
         tracing::warn!(%other, node = %node.address(), "a Redis primary was replaced unawares");
         match &self.place {
             Place::Cluster { .. } => self.set_route(shard, &other),
             Place::Single(_) | Place::Sentinel { .. } => self.route_all(&other),
         }
         Err(Fault::NotPrimary(node.address().to_string()))
+    }
+
+    /// Sentinels replace a primary that goes on answering others, and demote it seconds later; a
+    /// cluster's primaries agree by themselves. So Sentinels are asked now and then beside the
+    /// calls, which do not wait for it.
+    fn confirm_beside(self: &Arc<Self>, shard: u16, node: &Arc<Node>) {
+        if !matches!(self.place, Place::Sentinel { .. }) || !node.owes_confirmation() {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (topology, node) = (Arc::clone(self), Arc::clone(node));
+            // What it finds out is noted at the node. Sentinels that do not answer say nothing.
+            runtime.spawn(async move { topology.confirm(shard, &node).await.is_ok() });
+        }
     }
 
     /// The primary of a shard, as soon as a majority of the cluster's primaries agrees on it.
@@ -481,20 +504,19 @@ impl Topology {
             .await?
     }
 
-    /// Asks all Sentinels at once and takes the answer that most of them give.
+    /// Asks all Sentinels at once and takes the newest answer.
     async fn ask_sentinels(&self, sentinels: &[Address], master: &str) -> Result<(), Fault> {
-        let answers = self.sentinel_answers(sentinels, master).await?;
-        let address = most(&answers).ok_or(Fault::NoRoute(0))?;
-        self.route_all(&address);
+        let views = self.sentinel_views(sentinels, master).await?;
+        self.route_all(sentinel::newest(&views).ok_or(Fault::NoRoute(0))?);
         Ok(())
     }
 
     /// At least one, or why none.
-    async fn sentinel_answers(
+    async fn sentinel_views(
         &self,
         sentinels: &[Address],
         master: &str,
-    ) -> Result<Vec<Address>, Fault> {
+    ) -> Result<Vec<View>, Fault> {
         let dial = Dial {
             db: 0,
             credentials: self.sentinel_credentials.clone(),
@@ -502,18 +524,17 @@ impl Topology {
             connect_limit: self.dial.connect_limit.min(self.dial.response_limit / 2),
             ..(*self.dial).clone()
         };
-        let mut pipe = Pipeline::with_capacity(1);
-        pipe.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-        let asked = join_all(sentinels.iter().map(|sentinel| ask(&dial, sentinel, &pipe))).await;
+        let (dial, pipe) = (&dial, &sentinel::questions(master));
+        let asking = sentinels.iter().map(|each| ask_all(dial, each, pipe, sentinel::ANSWERS));
         let mut last = Fault::NoRoute(0);
-        let mut answers = Vec::with_capacity(asked.len());
-        for answer in asked {
-            match answer.and_then(|value| master_address(&value)) {
-                Ok(address) => answers.push(address),
+        let mut views = Vec::with_capacity(sentinels.len());
+        for answers in join_all(asking).await {
+            match answers.and_then(|answers| View::read(&answers)) {
+                Ok(view) => views.push(view),
                 Err(fault) => last = fault,
             }
         }
-        if answers.is_empty() { Err(last) } else { Ok(answers) }
+        if views.is_empty() { Err(last) } else { Ok(views) }
     }
 
     fn route_all(&self, address: &Address) {
@@ -592,24 +613,25 @@ enum Turn {
 
 /// One question on a connection of its own.
 async fn ask(dial: &Dial, address: &Address, pipe: &Pipeline) -> Result<Value, Fault> {
-    let asking = async {
-        let socket = dial.open(address).await?;
-        exchange(socket, pipe, 1).await
-    };
-    let limit = dial.connect_limit.max(Duration::from_millis(1));
-    let mut values =
-        tokio::time::timeout(limit, asking).await.map_err(|_| Fault::TimedOut(limit))??;
-    match values.pop() {
+    match ask_all(dial, address, pipe, 1).await?.pop() {
         Some(Value::ServerError(error)) => Err(Fault::server(&error)),
         Some(value) => Ok(value),
         None => Err(Fault::Protocol("number of replies")),
     }
 }
 
-/// The address that occurs most often.
-fn most(answers: &[Address]) -> Option<Address> {
-    let count = |address: &Address| answers.iter().filter(|other| *other == address).count();
-    answers.iter().max_by_key(|address| count(address)).cloned()
+async fn ask_all(
+    dial: &Dial,
+    address: &Address,
+    pipe: &Pipeline,
+    replies: usize,
+) -> Result<Vec<Value>, Fault> {
+    let asking = async {
+        let socket = dial.open(address).await?;
+        exchange(socket, pipe, replies).await
+    };
+    let limit = dial.connect_limit.max(Duration::from_millis(1));
+    tokio::time::timeout(limit, asking).await.map_err(|_| Fault::TimedOut(limit))?
 }
 
 fn settle(attempt: Attempt, fault: &Fault) {
@@ -679,20 +701,6 @@ fn at(host: &str, port: u16, asked: &Address) -> Option<Address> {
         (host, _) => host,
     };
     Some(Address::Tcp { host: host.to_owned(), port })
-}
-
-fn master_address(value: &Value) -> Result<Address, Fault> {
-    match value {
-        Value::Array(parts) => match parts.as_slice() {
-            [host, port] => Ok(Address::Tcp {
-                host: text(host)?.to_owned(),
-                port: text(port)?.parse().map_err(|_| Fault::Protocol("a port"))?,
-            }),
-            _ => Err(Fault::Protocol("SENTINEL GET-MASTER-ADDR-BY-NAME")),
-        },
-        Value::Nil => Err(Fault::Unsupported("a master that Sentinel does not know".to_owned())),
-        _ => Err(Fault::Protocol("SENTINEL GET-MASTER-ADDR-BY-NAME")),
-    }
 }
 
 #[derive(Debug, PartialEq, Eq)]

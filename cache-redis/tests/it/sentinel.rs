@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cache_core::clock::{Clock, SystemClock};
 use cache_core::store::{Guarantee, Lookup, PutOutcome, Store};
 use cache_redis::RedisStore;
 use conformance_tests::servers::Sentinels;
@@ -106,6 +107,45 @@ async fn a_paused_primary_is_not_believed() {
         panic!("stale");
     }
     assert!(!p2.answered("a", Duration::from_secs(10)).await, "stale");
+}
+
+/// The Sentinels learn of a promotion one after the other, and demote the old primary last of all: it
+/// says that it is one, and answers all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_resumes_during_its_replacement_is_not_believed() {
+    let group = Group::start();
+    let p1 = group.worker().await;
+    p1.fill("a", &["t"], "0").await;
+    group.primary.signal("STOP");
+    let promoted = || group.replica.run::<String>(&["INFO", "replication"]).contains("role:master");
+    let end = SystemClock.monotonic() + Duration::from_secs(20);
+    while !promoted() {
+        assert!(SystemClock.monotonic() < end, "no failover");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    group.primary.signal("CONT");
+
+    let end = SystemClock.monotonic() + Duration::from_secs(4);
+    let (mut truth, mut acknowledged) = (0, 0);
+    while SystemClock.monotonic() < end {
+        match p1.lookup("a").await {
+            Ok(Lookup::Found(found, _)) => {
+                let seen: u32 = std::str::from_utf8(found.body()).unwrap().parse().unwrap();
+                assert!(seen >= acknowledged, "{seen} is stale, {acknowledged} was acknowledged");
+            }
+            Ok(Lookup::Miss(ticket)) => {
+                let _ = p1.0.put(ticket, entry("a", &["t"], &truth.to_string())).await;
+            }
+            _ => {}
+        }
+        // As a process would that has just started.
+        let Ok(p2) = RedisStore::connect(&group.url).await else { continue };
+        truth += 1;
+        if Worker(p2).try_invalidate(&["t"]).await.is_ok() {
+            acknowledged = truth;
+        }
+    }
+    assert!(acknowledged > 10, "{acknowledged} invalidations");
 }
 
 #[tokio::test]
