@@ -91,6 +91,18 @@ impl Deployment {
             let _ = server.try_run(command);
         }
     }
+
+    /// Cuts the stores' connections to every primary, and only theirs: Sentinels whose connections
+    /// are cut again and again replace the primary.
+    pub(crate) fn hang_up(&self) {
+        for server in self.primaries() {
+            let clients: String = server.run(&["CLIENT", "LIST", "TYPE", "normal"]);
+            for client in clients.lines().filter(|line| line.contains("name=cache-redis ")) {
+                let id = client.split(' ').find_map(|field| field.strip_prefix("id="));
+                let _ = server.try_run(&["CLIENT", "KILL", "ID", id.unwrap_or_default()]);
+            }
+        }
+    }
 }
 
 /// Where one run keeps its keys: a prefix of its own, and names that the first primary serves.

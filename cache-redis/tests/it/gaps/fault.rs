@@ -89,12 +89,7 @@ pub(super) const PLANTS: [Fault; 12] = [
 ];
 
 /// Sockets that go.
-pub(super) const CONNECTIONS: [Fault; 1] = [loss(
-    "connections killed",
-    &[|d, _| {
-        d.everywhere(&["CLIENT", "KILL", "TYPE", "normal"]);
-    }],
-)];
+pub(super) const CONNECTIONS: [Fault; 1] = [loss("connections killed", &[|d, _| d.hang_up()])];
 
 /// A server that hangs for two steps.
 pub(super) const PAUSE: Fault = Fault {
