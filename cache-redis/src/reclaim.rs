@@ -68,6 +68,10 @@ pub(crate) struct Reclaimed {
 /// Indexes that are emptied at a time, of different shards.
 const ABREAST: usize = 4;
 
+/// How often background work on one index goes on after a server that did not answer, and when.
+const RECLAIM_TRIES: u32 = 5;
+const RECLAIM_PAUSE: Duration = Duration::from_secs(1);
+
 /// How much may still be done inline.
 #[derive(Debug)]
 struct Budget {
@@ -149,8 +153,14 @@ impl Inner {
         runtime.spawn(async move {
             let mut removed = 0;
             for aside in asides {
-                if let Err(fault) = inner.empty(&aside, None, &mut removed).await {
-                    tracing::debug!(%fault, shard = aside.shard, "reclaiming stopped");
+                let mut tries = RECLAIM_TRIES;
+                while let Err(fault) = inner.empty(&aside, None, &mut removed).await {
+                    tries -= 1;
+                    if tries == 0 || !fault.is_passing() {
+                        tracing::debug!(%fault, shard = aside.shard, "reclaiming stopped");
+                        break;
+                    }
+                    tokio::time::sleep(RECLAIM_PAUSE).await;
                 }
             }
             drop(permit);

@@ -14,6 +14,7 @@ mod connect;
 mod faults;
 mod gaps;
 mod limits;
+mod memory;
 mod proxy;
 mod reclaim;
 mod sentinel;
