@@ -13,6 +13,7 @@ mod suite;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use lexopt::prelude::{Long, Short};
 
@@ -99,21 +100,34 @@ fn work(options: &Options) -> Result<bool, String> {
     let (_redis, redis) = process::redis(dir.path())?;
     let mut good = true;
     for bounds in &options.bounds {
-        let runs = run(options, &suite, bounds, &redis, dir.path())?;
-        let (text, kept) = report::report(&suite.catalogue, bounds, &runs, options.all);
-        say(&text);
+        let mut kept = false;
+        // Some tests give an answer two seconds to live and hope to see it again within these: a
+        // busy machine fails them. What is wrong with the cache fails a second time.
+        for at_once in [true, false] {
+            let runs = run(options, &suite, bounds, &redis, dir.path(), at_once)?;
+            let (text, all_kept) = report::report(&suite.catalogue, bounds, &runs, options.all);
+            say(&text);
+            kept = all_kept;
+            if kept {
+                break;
+            }
+            if at_once {
+                say("\nonce more, one combination after the other\n");
+            }
+        }
         good &= kept;
     }
     Ok(good)
 }
 
-/// All combinations at once: a run is mostly waiting.
+/// Every combination: at once, for a run is mostly waiting, or one after the other.
 fn run(
     options: &Options,
     suite: &Suite,
     bounds: &Bounds,
     redis: &str,
     dir: &Path,
+    at_once: bool,
 ) -> Result<Vec<Run>, String> {
     std::thread::scope(|scope| {
         let mut running = Vec::new();
@@ -121,7 +135,7 @@ fn run(
             for store in STORES {
                 let mut proxy = Command::new(options.bin.join(program));
                 let address = if store == "redis" { redis } else { store };
-                let prefix = format!("{framework}{}:", bounds.policy);
+                let prefix = format!("{framework}{}{at_once}:", bounds.policy);
                 proxy.args(["--store", address, "--prefix", &prefix]);
                 // What is judged is what is right, not how busy this machine is.
                 proxy.args(["--store-timeout", "5000"]);
@@ -129,10 +143,14 @@ fn run(
                     proxy.arg("--safe");
                 }
                 let name = format!("{framework}, {store}");
-                running.push(scope.spawn(move || {
+                let thread = scope.spawn(move || {
                     let verdicts = suite.run(&mut proxy, dir);
                     verdicts.map(|verdicts| Run { name, verdicts })
-                }));
+                });
+                while !at_once && !thread.is_finished() {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                running.push(thread);
             }
         }
         let ended = running.into_iter().map(|thread| {
