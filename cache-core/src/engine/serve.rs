@@ -164,7 +164,7 @@ impl Route {
             if self.only_if_cached(&origin.head()) {
                 return Ok(served(self.gateway_timeout(), None));
             }
-            let mut fill = self.prepare(planned.clone(), miss, &origin.head()).await;
+            let mut fill = self.prepare(planned.clone(), miss, &origin.head(), false).await;
             match self.join(&fill, generation, &mut tries).await {
                 Flown::Run(lead, reason) => {
                     fill.lead = lead;
@@ -205,8 +205,7 @@ impl Route {
     {
         let Refresh { route, planned, miss, lead } = refresh;
         route.shared.cache.counters.refreshes.one();
-        let mut fill = route.prepare(planned, miss, &origin.head()).await;
-        fill.background = true;
+        let mut fill = route.prepare(planned, miss, &origin.head(), true).await;
         if fill.ticket.is_err() {
             return Ok(());
         }
@@ -387,7 +386,13 @@ impl Route {
     }
 
     /// Everything that a run of the handler needs, a ticket above all.
-    async fn prepare(&self, planned: Planned, mut miss: Miss, head: &RequestHead<'_>) -> Fill {
+    async fn prepare(
+        &self,
+        planned: Planned,
+        mut miss: Miss,
+        head: &RequestHead<'_>,
+        background: bool,
+    ) -> Fill {
         let Shared { cache, rules, .. } = &*self.shared;
         let reason = miss.reason;
         let store_failed =
@@ -397,8 +402,11 @@ impl Route {
                 self.complain(reason);
                 (Vec::new(), Err(reason))
             }
-            // The handler may answer in parts; and a part of something large is not fetched whole.
-            Ok(tags) if head.headers().contains_key(header::RANGE) => (tags, Err(Reason::Range)),
+            // The handler may answer in parts; and a part of something large is not fetched whole,
+            // but where what is whole already is to be refreshed.
+            Ok(tags) if head.headers().contains_key(header::RANGE) && !background => {
+                (tags, Err(Reason::Range))
+            }
             Ok(tags) => match miss.ticket.take() {
                 Some(ticket) => (tags, Ok(ticket)),
                 None if store_failed => (tags, Err(reason)),
@@ -406,7 +414,7 @@ impl Route {
             },
         };
         let ticket = ticket.map(|ticket| ticket.valid_for(rules.max_fill));
-        Fill { planned, reason, ticket, tags, lead: None, miss, background: false }
+        Fill { planned, reason, ticket, tags, lead: None, miss, background }
     }
 
     /// A refresh, unless one is under way.

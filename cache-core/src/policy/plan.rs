@@ -271,6 +271,12 @@ pub(crate) fn changed_fields(
         Cookies::Key(names) => changed.push((header::COOKIE, cookie::only(request, names))),
         Cookies::Bypass | Cookies::Rfc => {}
     }
+    // Only a refresh of the whole has them.
+    for name in [header::RANGE, header::IF_RANGE] {
+        if may_store && request.contains_key(&name) {
+            changed.push((name, None));
+        }
+    }
     let own = [
         (header::IF_NONE_MATCH, validators.etag),
         (header::IF_MODIFIED_SINCE, validators.last_modified),

@@ -191,3 +191,45 @@ async fn a_206_that_nobody_asked_for_is_not_stored() {
     rig.get("/a").await;
     assert_eq!((rig.get("/a").await.status, rig.runs()), (206, 2));
 }
+
+#[tokio::test]
+async fn a_refresh_behind_a_part_fetches_the_whole() {
+    let policy = minute().stale_while_revalidate(Duration::from_secs(60));
+    let rig = Rig::new(policy, None).handler(|request, run| match (run, request.get("range")) {
+        (1, _) => alphabet(),
+        (_, None) => Response::builder().header("etag", "\"b\"").body("ABCDEF").unwrap(),
+        (_, Some(_)) => Response::builder().status(206).body("?").unwrap(),
+    });
+    rig.get("/a").await;
+    rig.clock.advance(Duration::from_secs(61));
+    assert_eq!(range(&rig, "bytes=0-1").await.body, "ab");
+    for _ in 0..1000 {
+        if rig.runs() == 2 && range(&rig, "bytes=0-1").await.body == "AB" {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the refreshed response is not there after {} runs", rig.runs());
+}
+
+#[tokio::test]
+async fn by_the_responses_own_word_parts_are_served_and_never_stored() {
+    let rig = Rig::new(Policy::http(), None).handler(|request, _| {
+        let own = ["if-none-match", "if-modified-since"];
+        assert!(!own.iter().any(|name| request.contains_key(*name)), "a part is not validated");
+        if request.contains_key("range") {
+            let part = Response::builder().status(206).header("cache-control", "max-age=60");
+            return part.header("content-range", "bytes 0-1/26").body("ab").unwrap();
+        }
+        alphabet()
+    });
+    assert_eq!(range(&rig, "bytes=0-1").await.status, 206);
+    assert_eq!(rig.get("/a").await.field("x-cache"), "MISS");
+    let part = range(&rig, "bytes=2-3").await;
+    assert_eq!((part.status, part.body.as_str(), part.field("x-cache")), (206, "cd", "HIT"));
+    // Stale: the handler's part passes, and what is stored stays as it is.
+    rig.clock.advance(Duration::from_secs(61));
+    let passed = range(&rig, "bytes=2-3").await;
+    assert_eq!((passed.status, passed.body.as_str(), passed.field("x-cache")), (206, "ab", ""));
+    assert_eq!(rig.runs(), 3);
+}
