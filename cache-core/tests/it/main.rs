@@ -12,5 +12,6 @@ mod codec;
 mod engine;
 mod functions;
 mod golden;
+mod http;
 mod keys;
 mod policy;

@@ -3,5 +3,5 @@
 mod cases;
 mod mutants;
 mod ranges;
-mod rig;
+pub(crate) mod rig;
 mod waiting;

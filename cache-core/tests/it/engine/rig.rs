@@ -72,6 +72,7 @@ pub(crate) struct GatedStore {
     /// Never answers at once, as a remote store would not.
     pub(crate) waits: Arc<AtomicBool>,
     pub(crate) fail_lookups: Arc<AtomicBool>,
+    pub(crate) fail_invalidations: Arc<AtomicBool>,
     pub(crate) hang: Arc<AtomicBool>,
     pub(crate) lookups: Arc<AtomicUsize>,
     pub(crate) puts: Arc<AtomicUsize>,
@@ -85,6 +86,7 @@ impl GatedStore {
             fail_puts: Arc::default(),
             waits: Arc::default(),
             fail_lookups: Arc::default(),
+            fail_invalidations: Arc::default(),
             hang: Arc::default(),
             lookups: Arc::default(),
             puts: Arc::default(),
@@ -142,6 +144,9 @@ impl Store for GatedStore {
     }
 
     async fn invalidate(&self, what: &Selection) -> Result<Invalidated, StoreError> {
+        if self.fail_invalidations.load(Ordering::SeqCst) {
+            return Err(down());
+        }
         self.inner.invalidate(what).await
     }
 
@@ -169,7 +174,7 @@ fn whole(body: ReplyBody) -> Bytes {
 }
 
 /// What the handler does.
-type Handler = dyn Fn(&HeaderMap, usize) -> Response<&'static str> + Send + Sync;
+pub(crate) type Handler = dyn Fn(&HeaderMap, usize) -> Response<&'static str> + Send + Sync;
 
 #[derive(Clone)]
 pub(crate) struct Rig {
@@ -179,7 +184,7 @@ pub(crate) struct Rig {
     pub(crate) route: Route,
     pub(crate) runs: Arc<AtomicUsize>,
     pub(crate) in_handler: Gate,
-    handler: Arc<Handler>,
+    pub(crate) handler: Arc<Handler>,
 }
 
 /// An answer as a client sees it.
