@@ -267,14 +267,15 @@ impl Sealed {
         let ticket = ask(cache, "begin", cache.store.begin(&primary)).await?;
         put(cache, ticket, entry).await?;
         if let Some(dropped) = dropped {
+            // The oldest variant makes room, so that variants stay bounded.
             forget(cache, primary.variant_of(dropped)).await?;
         }
         Ok(())
     }
 }
 
-/// Replaces the oldest variant of a key with nothing, so that variants stay bounded.
-async fn forget(cache: &Inner, key: Key) -> Result<(), Reason> {
+/// Replaces what is stored under a key with nothing.
+pub(crate) async fn forget(cache: &Inner, key: Key) -> Result<(), Reason> {
     let ticket = ask(cache, "begin", cache.store.begin(&key)).await?;
     let nothing = Content::Variants(VariantRecord::default());
     let past = SystemTime::UNIX_EPOCH;

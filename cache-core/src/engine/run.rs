@@ -50,6 +50,7 @@ pub(crate) struct Fill {
 }
 
 /// A run of the handler, beside its response.
+#[derive(Clone)]
 pub(crate) struct Run {
     pub(crate) kept: Kept,
     pub(crate) wishes: Wishes,
@@ -106,7 +107,7 @@ impl Route {
                 Ok(Ok(_)) | Err(_) => return Ok(self.stale_answer(&kept, stale)),
             },
         };
-        let response = ran?;
+        let mut response = ran?;
         if !fill.background {
             cache.counters.misses.one();
             cache.counters.reason(fill.reason);
@@ -121,9 +122,18 @@ impl Route {
             life.release();
             return Ok(reply.map(ServedBody::reply));
         }
+        let run = Run { kept, wishes, lifetime, times };
+        if response.status() == StatusCode::OK
+            && let Some(get) = fill.miss.stored_get.take()
+        {
+            announce(&mut response);
+            if let Some(stored) = self.by_head(&mut fill, &run, &get, response.headers()).await {
+                life.release();
+                return Ok(self.told(response.map(ServedBody::origin), &fill, stored));
+            }
+        }
         let head = ResponseHead::new(response.status(), response.headers());
         let size = response.body().size().lower;
-        let run = Run { kept, wishes, lifetime, times };
         let decided = self.decide(&mut fill, &run, &head, size);
         let Run { kept, wishes, .. } = run;
         match decided {

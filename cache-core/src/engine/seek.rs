@@ -44,6 +44,8 @@ pub(crate) struct Miss {
     /// What is stored under the key, though not to be served as it is: the handler may say that it
     /// still holds.
     pub(crate) stored: Option<Entry>,
+    /// The same of a GET, where the request is a HEAD.
+    pub(crate) stored_get: Option<Entry>,
     /// The record of nominated fields as it lies in the store, and how long it is kept.
     pub(crate) record: Option<(VariantRecord, SystemTime)>,
     /// The key is of the HEAD class.
@@ -59,6 +61,7 @@ impl Miss {
             ticket: None,
             fallback: None,
             stored: None,
+            stored_get: None,
             record: None,
             head_class: false,
         }
@@ -88,6 +91,8 @@ pub(crate) struct Seek {
     record: Option<(VariantRecord, SystemTime)>,
     fallback: Option<Entry>,
     stored: Option<Entry>,
+    /// What a HEAD request found of a GET, and why it is not served.
+    stored_get: Option<(Entry, Reason)>,
     values: VaryValues,
 }
 
@@ -103,6 +108,7 @@ impl Seek {
             record: None,
             fallback: None,
             stored: None,
+            stored_get: None,
             values: rules.vary_values,
         }
     }
@@ -186,18 +192,22 @@ impl Seek {
         }
         if self.is_head && !self.head_class {
             self.head_class = true;
+            self.stored_get = self.stored.take().map(|stored| (stored, reason));
             return Next::Look(self.key(head));
         }
         Next::Done(Resolved::Forward(self.miss(key, reason, ticket)))
     }
 
     fn miss(&mut self, key: Key, reason: Reason, ticket: Option<Ticket>) -> Miss {
+        let (stored_get, of_get) = self.stored_get.take().unzip();
+        let reason = of_get.filter(|_| reason == Reason::Absent).unwrap_or(reason);
         Miss {
             reason,
             key,
             ticket,
             fallback: self.fallback.take(),
             stored: self.stored.take(),
+            stored_get,
             record: self.record.take(),
             head_class: self.head_class,
         }

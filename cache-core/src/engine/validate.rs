@@ -7,14 +7,15 @@
 use http::Response;
 use http::header::HeaderMap;
 
-use super::fill::{Recorded, Recording};
+use super::fill::{Recorded, Recording, forget};
 use super::reply::How;
 use super::route::{Route, Shared};
 use super::run::{Fill, Run};
+use super::status::Seconds;
 use crate::body::ReplyBody;
 use crate::entry::{Content, Entry, StoredHead};
 use crate::policy::ResponseHead;
-use crate::policy::freshen::merged;
+use crate::policy::freshen::{confirms, merged};
 use crate::policy::freshness::freshness;
 use crate::policy::storable::{Storable, merge_vary};
 use crate::reason::{Forwarded, Reason};
@@ -41,6 +42,33 @@ impl Route {
         let state = life.map(|life| freshness(&life, now)).unwrap_or_default();
         tracing::debug!(key = %entry.key(), ?stored, "validated");
         self.reply(&kept.head(), &entry, &state, How::Validated { fwd, stored })
+    }
+
+    /// What a 200 to a HEAD request means for the stored response to a GET that is no longer good
+    /// enough (§4.3.5): either it is confirmed, and stored again in place of an answer to HEAD; or it
+    /// is another one, and must not be served any more.
+    pub(crate) async fn by_head(
+        &self,
+        fill: &mut Fill,
+        run: &Run,
+        get: &Entry,
+        answer: &HeaderMap,
+    ) -> Option<Result<Seconds, Reason>> {
+        let stored = get.response()?;
+        let cache = &self.shared.cache;
+        if !confirms(stored, get.body().len(), answer) {
+            if freshness(&stored.life, cache.clock.now()).is_fresh()
+                && let Err(reason) = forget(cache, *get.key()).await
+            {
+                tracing::warn!(%reason, "an outdated response stays stored");
+            }
+            return None;
+        }
+        fill.ticket.as_ref().ok()?;
+        fill.planned.is_head = false;
+        let (entry, done) = self.freshened(fill, run.clone(), get, stored, answer).await;
+        let life = entry.response().map(|stored| stored.life)?;
+        Some(done.map(|()| Seconds::from(&freshness(&life, cache.clock.now()))))
     }
 
     /// The entry as the handler has confirmed it, and whether it is stored again.

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::storable::content_length;
 use crate::entry::StoredHead;
 use crate::field::{conditional, entity_tag, hop_by_hop};
 
@@ -48,6 +49,22 @@ pub(crate) fn merged(
         merged.insert(header::DATE, date);
     }
     Some(merged)
+}
+
+/// Whether the answer to a HEAD request is about the stored response to a GET (§4.3.5): it has a
+/// validator, and what it says of validators and length holds of the stored one.
+pub(crate) fn confirms(stored: &StoredHead, length: usize, answer: &HeaderMap) -> bool {
+    let same = |name: &HeaderName| {
+        let ours = stored.etag_is_ours && *name == header::ETAG;
+        !ours && stored.headers.get_all(name).iter().eq(answer.get_all(name).iter())
+    };
+    let mut validators =
+        [header::ETAG, header::LAST_MODIFIED].into_iter().filter(|name| answer.contains_key(name));
+    let has_validator =
+        answer.contains_key(header::ETAG) || answer.contains_key(header::LAST_MODIFIED);
+    let has_length = !answer.contains_key(header::CONTENT_LENGTH)
+        || content_length(answer) == Some(length as u64);
+    has_validator && has_length && validators.all(|name| same(&name))
 }
 
 #[cfg(test)]
@@ -118,6 +135,19 @@ mod tests {
         let old = stored(&[("etag", "\"a\"")]);
         assert!(update(&old, &[("etag", "\"b\"")]).is_none());
         assert!(update(&old, &[("etag", "W/\"a\"")]).is_some());
+    }
+
+    #[test]
+    fn a_head_answer_speaks_of_the_stored_response_if_all_it_says_holds() {
+        let old = stored(&[("etag", "\"a\""), ("last-modified", "x")]);
+        let confirms = |answer: &[(&'static str, &'static str)]| confirms(&old, 5, &map(answer));
+        assert!(confirms(&[("etag", "\"a\"")]));
+        assert!(confirms(&[("last-modified", "x"), ("content-length", "5")]));
+        assert!(!confirms(&[("etag", "\"a\""), ("content-length", "6")]));
+        assert!(!confirms(&[("etag", "\"a\""), ("last-modified", "y")]));
+        assert!(!confirms(&[("etag", "W/\"a\"")]));
+        assert!(!confirms(&[("content-length", "5")]));
+        assert!(!confirms(&[]));
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub(crate) fn permitted(
     rules: &Rules,
     request: &RequestHead<'_>,
     response: &ResponseHead<'_>,
-) -> Result<CacheControl, Reason> {
-    let says = directives(rules, response.headers());
+) -> Result<Says, Reason> {
+    let Says { directives: says, is_targeted } = Says::of(rules, response.headers());
     let understood = says.must_understand && is_understood(response.status());
     if says.must_understand && !understood {
         return Err(Reason::Status);
@@ -41,12 +41,24 @@ pub(crate) fn permitted(
     if authorized && !says.shares_authorized() {
         return Err(Reason::Authorization);
     }
-    Ok(says)
+    Ok(Says { directives: says, is_targeted })
 }
 
-/// Those that speak to this cache.
-fn directives(rules: &Rules, headers: &HeaderMap) -> CacheControl {
-    targeted::of(headers, &rules.targeted_fields).unwrap_or_else(|| CacheControl::of(headers))
+/// The directives that speak to this cache.
+#[derive(Clone, Debug)]
+pub(crate) struct Says {
+    pub(crate) directives: CacheControl,
+    /// By a field of their own, which makes `Expires` another's (RFC 9213 §2.2).
+    is_targeted: bool,
+}
+
+impl Says {
+    fn of(rules: &Rules, headers: &HeaderMap) -> Self {
+        match targeted::of(headers, &rules.targeted_fields) {
+            Some(directives) => Self { directives, is_targeted: true },
+            None => Self { directives: CacheControl::of(headers), is_targeted: false },
+        }
+    }
 }
 
 /// The statuses whose meaning for a cache is known here: those of RFC 9110 §15 (§5.2.2.3).
@@ -69,14 +81,14 @@ const fn is_heuristically_cacheable(status: StatusCode) -> bool {
 pub(crate) fn life(
     rules: &Rules,
     response: &ResponseHead<'_>,
-    says: &CacheControl,
+    says: &Says,
     set: Option<SetLifetime>,
     keep: Duration,
     times: Times,
 ) -> Result<Life, Reason> {
     let headers = response.headers();
-    let is_targeted = targeted::of(headers, &rules.targeted_fields).is_some();
-    let explicit = explicit(headers, says, is_targeted, times.answered);
+    let Says { directives: says, is_targeted } = says;
+    let explicit = explicit(headers, says, *is_targeted, times.answered);
     let initial_age = age_at_receipt(headers, times);
     // The handler's own wish goes before what the response says, a default behind it.
     let set = set.filter(|set| !set.is_default || explicit.is_none());

@@ -64,17 +64,13 @@ pub(crate) fn storable(
     {
         return Err(Reason::Status);
     }
-    let directives = if rules.is_http() {
-        rfc::permitted(rules, request, response)?
+    let says = if rules.is_http() {
+        Some(rfc::permitted(rules, request, response)?)
     } else {
-        let directives = CacheControl::of(headers);
-        forbidden_by_directives(&directives)?;
-        if headers.contains_key(header::CONTENT_RANGE) {
-            return Err(Reason::ContentRange);
-        }
-        directives
+        forbidden_by_fields(headers)?;
+        None
     };
-    let withheld = if rules.is_http() { directives.withheld.clone() } else { Vec::new() };
+    let withheld = says.as_ref().map(|says| says.directives.withheld.clone()).unwrap_or_default();
     let refuses = rules.set_cookie == SetCookie::Refuse
         && !wishes.strip_cookies
         && !withheld.contains(&header::SET_COOKIE);
@@ -102,10 +98,9 @@ pub(crate) fn storable(
         headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED);
     let keep = if validator { rules.keep } else { Duration::ZERO };
     let set = set_lifetime(rules, status, wishes, lifetime, times.answered);
-    let life = if rules.is_http() {
-        rfc::life(rules, response, &directives, set?, keep, times)?
-    } else {
-        fixed_life(rules, headers, set?, times.answered)?
+    let life = match says {
+        Some(says) => rfc::life(rules, response, &says, set?, keep, times)?,
+        None => fixed_life(rules, headers, set?, times.answered)?,
     };
     let groups = if rules.cache_groups {
         let names = groups::of(headers, &groups::CACHE_GROUPS).ok_or(Reason::Tags)?;
@@ -169,7 +164,9 @@ fn life_of_status(rules: &Rules, status: StatusCode) -> Option<Duration> {
     rules.lifetime_by_status.iter().find(|(listed, _)| *listed == status).map(|(_, life)| *life)
 }
 
-const fn forbidden_by_directives(directives: &CacheControl) -> Result<(), Reason> {
+/// Under `ttl`, what restrains a cache restrains this one too, whatever fields it speaks of.
+fn forbidden_by_fields(headers: &HeaderMap) -> Result<(), Reason> {
+    let directives = CacheControl::of(headers);
     if directives.no_store {
         return Err(Reason::NoStore);
     }
@@ -178,6 +175,9 @@ const fn forbidden_by_directives(directives: &CacheControl) -> Result<(), Reason
     }
     if directives.no_cache {
         return Err(Reason::NoCache);
+    }
+    if headers.contains_key(header::CONTENT_RANGE) {
+        return Err(Reason::ContentRange);
     }
     Ok(())
 }

@@ -37,6 +37,34 @@ pub(crate) fn sample() -> (Entry, Stamp) {
     (Entry::new(key, tags, until, Content::Response(head), body), Stamp { epoch: 9, clock: 41 })
 }
 
+/// The same with what only layout 2 can say.
+pub(crate) fn strict_sample() -> (Entry, Stamp) {
+    use cache_core::entry::Content;
+    let (entry, stamp) = sample();
+    let mut head = entry.response().unwrap().clone();
+    head.life.must_validate = true;
+    head.etag_is_ours = true;
+    let (tags, body) = (entry.tags().clone(), entry.body().clone());
+    let content = Content::Response(head);
+    (Entry::new(*entry.key(), tags, entry.keep_until(), content, body), stamp)
+}
+
+#[test]
+fn flags_that_nobody_knows_are_refused() {
+    let (entry, stamp) = strict_sample();
+    let bytes = encode(&entry, stamp).unwrap();
+    let body_at = bytes.len() - entry.body().len();
+    let flags_at = ENVELOPE + entry.tags().iter().map(|tag| tag.as_str().len() + 2).sum::<usize>();
+    assert_eq!((bytes[4], bytes[flags_at]), (2, 3));
+    for flags in [0, 4, 0xff] {
+        let mut other = bytes.to_vec();
+        other[flags_at] = flags;
+        mend(&mut other, body_at);
+        let error = decode(&other.into(), entry.key()).unwrap_err();
+        assert_eq!(error, DecodeError::Malformed("flags"), "{flags}");
+    }
+}
+
 #[test]
 fn the_body_is_a_slice_of_the_input() {
     let (entry, stamp) = sample();
@@ -84,18 +112,23 @@ fn c091_every_truncation_and_every_damaged_head_byte_is_refused() {
 
 /// Rewrites a planted field and mends the checksum, as an attacker with the store could.
 fn planted(needle: &[u8], with: &[u8]) -> (Bytes, Key) {
-    use sha2::Digest as _;
     let (entry, stamp) = sample();
     let mut bytes = encode(&entry, stamp).unwrap().to_vec();
     let at = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
     bytes[at..at + with.len()].copy_from_slice(with);
     let head_end = bytes.len() - entry.body().len();
+    mend(&mut bytes, head_end);
+    (bytes.into(), *entry.key())
+}
+
+/// Writes the checksum of a changed head.
+fn mend(bytes: &mut [u8], head_end: usize) {
+    use sha2::Digest as _;
     let mut hasher = sha2::Sha256::new();
     hasher.update(&bytes[..112]);
     hasher.update(&bytes[ENVELOPE..head_end]);
     let sum = hasher.finalize();
     bytes[112..ENVELOPE].copy_from_slice(&sum[..8]);
-    (bytes.into(), *entry.key())
 }
 
 #[test]

@@ -12,7 +12,7 @@ use cache_core::key::{Digest, Key};
 use cache_core::store::Stamp;
 use cache_core::tag::{Tag, Tags};
 
-use super::codec::sample;
+use super::codec::{sample, strict_sample};
 
 fn check(name: &str, made: &[u8]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -86,4 +86,14 @@ fn stored_records_of_format_1_stay_readable() {
     let tags: Tags = [Tag::key(None, "/x")].into_iter().collect();
     let entry = Entry::new(key, tags, until, Content::Variants(record), Bytes::new());
     check("variants.v1.bin", &encode(&entry, Stamp { epoch: 1, clock: 2 }).unwrap());
+}
+
+#[test]
+fn stored_responses_of_layout_2_stay_readable() {
+    let (entry, stamp) = strict_sample();
+    let bytes = encode(&entry, stamp).unwrap();
+    check("response.v2.bin", &bytes);
+    let (read, read_stamp) = decode(&bytes, entry.key()).unwrap();
+    assert_eq!(read_stamp, stamp);
+    assert_eq!(format!("{read:?}"), format!("{entry:?}"));
 }

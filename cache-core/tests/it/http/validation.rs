@@ -237,3 +237,49 @@ async fn head_validates_what_a_head_request_stored() {
     let head = rig.request(Method::HEAD, "/a", &[]).await;
     assert_eq!((head.status, head.field("x-new")), (200, "2"));
 }
+
+/// What HEAD makes of a stored GET; the handler's answer to HEAD is `head`.
+async fn after_head(
+    head: Lines,
+    request: Lines,
+    seconds: u64,
+) -> (Rig, crate::engine::rig::Answer) {
+    let answers: &'static [(u16, Lines)] = Vec::leak(vec![(200, TAGGED), (200, head)]);
+    let rig = answering(Policy::http(), answers);
+    rig.get("/a").await;
+    rig.clock.advance(Duration::from_secs(seconds));
+    let answer = rig.request(Method::HEAD, "/a", request).await;
+    (rig, answer)
+}
+
+#[tokio::test]
+async fn head_confirms_a_stale_get() {
+    const SAME: Lines = &[
+        ("cache-control", "max-age=60"),
+        ("etag", "\"a\""),
+        ("x-new", "2"),
+        ("content-length", "5"),
+    ];
+    let (rig, head) = after_head(SAME, &[], 61).await;
+    assert_eq!(head.field("x-new"), "2");
+    assert!(
+        head.field("cache-status").ends_with("fwd=stale; fwd-status=200; stored; ttl=60"),
+        "{head:?}"
+    );
+    let get = later(&rig, 30, &[]).await;
+    assert_eq!((get.body.as_str(), get.field("x-cache")), ("first", "HIT"));
+    assert_eq!((get.field("x-new"), get.field("x-old"), get.field("age")), ("2", "1", "30"));
+}
+
+#[tokio::test]
+async fn head_of_another_representation_ends_a_stored_get() {
+    const NO_CACHE: Lines = &[("cache-control", "no-cache")];
+    for other in [
+        &[("cache-control", "max-age=60"), ("etag", "\"b\"")][..],
+        &[("cache-control", "max-age=60"), ("etag", "\"a\""), ("content-length", "9")],
+        &[("cache-control", "max-age=60")],
+    ] {
+        let (rig, _) = after_head(other, NO_CACHE, 5).await;
+        assert_eq!(rig.get("/a").await.body, "third", "{other:?}");
+    }
+}
