@@ -12,6 +12,7 @@ use super::flight::Flights;
 use super::recall::Recall;
 use super::targets::TargetBudget;
 use crate::clock::{Clock, SystemClock};
+use crate::function::Codec;
 use crate::policy::{Policy, PolicyError, Rules};
 use crate::reason::Reason;
 use crate::stats::{Counters, Stats};
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) namespace: Option<Arc<str>>,
     pub(crate) name: String,
     pub(crate) store_timeout: Duration,
+    pub(crate) codec: Codec,
     pub(crate) enabled: AtomicBool,
     pub(crate) flights: Arc<Flights>,
     pub(crate) cool: Cool,
@@ -66,6 +68,7 @@ impl Cache {
             policy: Policy::new(),
             name: "response-cache".to_owned(),
             store_timeout: Duration::from_millis(250),
+            codec: Codec::default(),
             max_detached: 1024,
             max_recording: 256 << 20,
             enabled: true,
@@ -232,6 +235,7 @@ pub struct CacheBuilder {
     policy: Policy,
     name: String,
     store_timeout: Duration,
+    codec: Codec,
     max_detached: usize,
     max_recording: usize,
     enabled: bool,
@@ -255,6 +259,13 @@ impl CacheBuilder {
     /// The longest that one call of the store may take. Default 250 ms.
     pub const fn store_timeout(mut self, limit: Duration) -> Self {
         self.store_timeout = limit;
+        self
+    }
+
+    /// How the results of this cache's functions become bytes, where a function does not say so
+    /// itself. Default [`Codec::Binary`].
+    pub const fn codec(mut self, codec: Codec) -> Self {
+        self.codec = codec;
         self
     }
 
@@ -325,6 +336,7 @@ impl CacheBuilder {
                 namespace,
                 name: self.name,
                 store_timeout: self.store_timeout,
+                codec: self.codec,
                 enabled: AtomicBool::new(self.enabled),
                 flights: Arc::default(),
                 cool: Cool::default(),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use http::header::{CACHE_CONTROL, EXPIRES, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 
 use crate::key::Key;
 use crate::policy::Rules;
@@ -101,8 +101,8 @@ pub(crate) fn append(name: &str, key: Option<&Key>, story: Story, headers: &mut 
     }
 }
 
-/// Only what is or will be in the store may be called reusable, and nothing that sets a cookie;
-/// `no-store` may be said of anything.
+/// Only what is or will be in the store may be called reusable, and nothing that sets a cookie, or
+/// whose life the handler states itself by `Expires`; `no-store` may be said of anything.
 fn downstream(rules: &Rules, story: Story, headers: &mut HeaderMap) {
     if headers.contains_key(CACHE_CONTROL) {
         return;
@@ -111,7 +111,7 @@ fn downstream(rules: &Rules, story: Story, headers: &mut HeaderMap) {
         Story::Hit { ttl, .. } | Story::Collapsed { ttl } | Story::Stored { ttl, .. } => Some(ttl),
         Story::NotStored { .. } | Story::Bypassed { .. } | Story::OnlyIfCached => None,
     };
-    let ttl = ttl.filter(|_| !headers.contains_key(SET_COOKIE));
+    let ttl = ttl.filter(|_| !headers.contains_key(SET_COOKIE) && !headers.contains_key(EXPIRES));
     let value = match (&rules.downstream, ttl) {
         (DownstreamValue::NoStore, _) => HeaderValue::from_static("no-store"),
         (DownstreamValue::Fixed(value), Some(_)) => value.clone(),

@@ -1,16 +1,15 @@
 //! Declarative invalidation: what a write route invalidates, said once.
 
-use std::future::Future;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
 
-use super::cache::{Cache, InvalidateError, key_tags, namespace_tags, scopes};
+use super::cache::{Cache, key_tags, namespace_tags, scopes};
 use super::serve::{Changes, Origin};
 use super::spawn::Lifeline;
 use super::status::{self, Story};
 use super::targets::is_safe;
-use crate::head::RequestHead;
 use crate::policy::rules::template;
 use crate::policy::setting::{CacheStatusRule, OnInvalidationError};
 use crate::policy::{Policy, PolicyError, Rules};
@@ -142,6 +141,10 @@ impl WriteRoute {
         &self.0.cache
     }
 
+    pub(crate) fn when(&self) -> When {
+        self.0.when
+    }
+
     /// Something to keep a request's work alive by.
     #[must_use]
     pub fn lifeline(&self) -> Lifeline {
@@ -165,7 +168,7 @@ impl WriteRoute {
         if is_safe(origin.head().method()) {
             return Ok(WriteAnswer::Handler(origin.run(Changes::default()).await?));
         }
-        let selection = self.selection(&origin.head());
+        let selection = self.selection(|name| origin.head().placeholder(name));
         life.hold();
         let mut reason = Reason::Method;
         if matches!(self.0.when, When::Before | When::Both) {
@@ -186,18 +189,21 @@ impl WriteRoute {
         Ok(WriteAnswer::Handler(response))
     }
 
-    fn selection(&self, head: &RequestHead<'_>) -> Result<Selection, WriteError> {
+    /// What is invalidated where the placeholders stand for this.
+    pub(crate) fn selection<'a>(
+        &self,
+        placeholder: impl Fn(&str) -> Option<Cow<'a, str>>,
+    ) -> Result<Selection, WriteError> {
         let shared = &*self.0;
         let mut tags: Vec<Tag> = Vec::new();
         for template in &shared.tags {
-            let text =
-                template.expand_tag(|name| head.placeholder(name), UnknownPlaceholder::Reject)?;
+            let text = template.expand_tag(&placeholder, UnknownPlaceholder::Reject)?;
             tags.push(Tag::new(&text)?);
         }
         let application = shared.cache.inner.namespace.as_deref();
         let scopes = scopes(application, shared.namespace.as_deref());
         for template in &shared.keys {
-            let key = template.expand(|name| head.placeholder(name))?;
+            let key = template.expand(&placeholder)?;
             tags.extend_from_slice(&key_tags(&scopes, [key.text]));
         }
         if shared.keys.is_empty() && shared.namespace.is_some() {
@@ -250,50 +256,9 @@ pub enum WriteAnswer<B> {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum WriteError {
+pub(crate) enum WriteError {
     #[error(transparent)]
     Placeholder(#[from] UnknownName),
     #[error(transparent)]
     Tag(#[from] TagError),
-}
-
-impl Cache {
-    /// Runs a plain function and invalidates, as a write route does: `before` it, or after it
-    /// returned `Ok`.
-    ///
-    /// # Errors
-    ///
-    /// The function's own error, or the invalidation's.
-    ///
-    /// # Cancellation
-    ///
-    /// Dropping the future drops the function. An invalidation that has begun goes on.
-    pub async fn invalidating<T, E>(
-        &self,
-        tags: &Tags,
-        when: When,
-        function: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, WriteFailure<E>> {
-        let selection = Selection::Tags(tags.clone());
-        if matches!(when, When::Before | When::Both) {
-            self.invalidate(selection.clone()).await.map_err(WriteFailure::Invalidation)?;
-        }
-        let value = function.await.map_err(WriteFailure::Function)?;
-        if matches!(when, When::AfterSuccess | When::Both) {
-            self.invalidate(selection).await.map_err(WriteFailure::Invalidation)?;
-        }
-        Ok(value)
-    }
-}
-
-/// Why a write with its invalidation failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WriteFailure<E> {
-    /// The function's own error; nothing was invalidated after it.
-    #[error("the write failed")]
-    Function(E),
-    /// The function succeeded or was not yet run; the invalidation is not acknowledged.
-    #[error("the invalidation failed")]
-    Invalidation(InvalidateError),
 }

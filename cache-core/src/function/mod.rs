@@ -22,6 +22,7 @@
 //! stale, while the others are given the old one; within `stale_if_error` it stands in for an `Err`.
 
 mod codec;
+mod write;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -33,6 +34,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use self::codec::Codec;
+pub use self::write::{WriteFailure, WriteFunction};
 use crate::engine::Cache;
 use crate::engine::function::{Fetched, Flight, Right};
 use crate::entry::{Content, Entry, Life, ValueHead};
@@ -73,12 +75,12 @@ impl Cache {
         if matches!(rules.key, KeySource::Function(_)) || rules.code.ttl.is_some() {
             return Err(PolicyError::new("key", name, "needs a request; use templates here"));
         }
-        Ok(Function { cache: self.clone(), name, rules, codec: Codec::default(), version: 0 })
+        Ok(Function { cache: self.clone(), name, rules, codec: self.inner.codec, version: 0 })
     }
 }
 
 impl Function {
-    /// The same with another codec.
+    /// The same with another codec than the cache's.
     #[must_use]
     pub const fn with_codec(mut self, codec: Codec) -> Self {
         self.codec = codec;
