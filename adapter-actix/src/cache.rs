@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
+use actix_http::Request;
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppService, HttpServiceFactory, Service, ServiceResponse};
 use actix_web::{HttpMessage, Resource};
@@ -123,15 +124,20 @@ impl Cache {
         self.clone()
     }
 
-    /// What would become of a request to `service`, without running its handler. `None` if no
-    /// cached route of any cache takes it. `actix_web::test::init_service` makes a service of an
-    /// application.
-    pub async fn explain<S, R, B>(&self, service: &S, request: R) -> Option<Explanation>
+    /// What would become of a request to `service`, without running its cached handler.
+    ///
+    /// `None` if no cached route takes it; then another handler did run, which a GET allows.
+    /// Methods that are not safe are not tried: such a request is not cached, unless its route has
+    /// opted in. `actix_web::test` makes both: `init_service` a service of an application, and
+    /// `TestRequest::to_request` a request.
+    pub async fn explain<S, B>(&self, service: &S, request: Request) -> Option<Explanation>
     where
-        S: Service<R, Response = ServiceResponse<B>>,
-        R: HttpMessage,
+        S: Service<Request, Response = ServiceResponse<B>>,
         B: MessageBody,
     {
+        if !request.method().is_safe() {
+            return Some(Explanation::of_unsafe_method());
+        }
         request.extensions_mut().insert(Explain::new());
         std::future::poll_fn(|cx| service.poll_ready(cx)).await.ok()?;
         let response = service.call(request).await.ok()?;

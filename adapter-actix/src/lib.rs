@@ -16,9 +16,11 @@ mod write;
 
 pub use cache_core::engine::CacheBuilder;
 pub use cache_core::explain::{Decision, Explanation};
+pub use cache_core::store::{Guarantee, Invalidated};
+pub use cache_core::tag::TagError;
 pub use cache_core::{
     Extracted, Fields, InvalidateError, Invalidation, NamespaceHandle, Policy, PolicyError,
-    RequestHead, ResponseHead, Stats, Store, When, policy,
+    RequestHead, ResponseHead, Stats, Store, StoreError, When, function, policy,
 };
 
 pub use self::cache::{Cache, CachedResource};

@@ -31,8 +31,18 @@ impl InvalidateLayer {
         Self { route, guards: Guards::default() }
     }
 
-    /// Runs an extractor before the handler; its rejection is the response. Templates may use
-    /// what the function makes of its value, as `{name}` or `{name.field}`.
+    /// Runs an extractor before the handler; its rejection is the response. The handler gets the
+    /// value by [`Guarded<E>`](crate::Guarded).
+    pub fn guard<E>(mut self) -> Self
+    where
+        E: FromRequest + Clone + 'static,
+    {
+        self.guards.add::<E>(None);
+        self
+    }
+
+    /// The same; templates may use what the function makes of the value, as `{name}` or
+    /// `{name.field}`.
     pub fn guard_as<E, F>(
         mut self,
         name: &str,

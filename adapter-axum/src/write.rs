@@ -30,8 +30,27 @@ impl InvalidateLayer {
         Self { route, guards: Guards::default() }
     }
 
-    /// Runs an extractor before the handler; its rejection is the response. Templates may use
-    /// what the function makes of its value, as `{name}` or `{name.field}`.
+    /// Runs an extractor before the handler; its rejection is the response. The handler gets the
+    /// value by [`Guarded<E>`](crate::Guarded).
+    pub fn guard<E>(self) -> Self
+    where
+        E: FromRequestParts<()> + Clone + Send + Sync + 'static,
+    {
+        self.guard_with_state::<E, ()>(())
+    }
+
+    /// The same for an extractor that needs the application's state.
+    pub fn guard_with_state<E, S>(mut self, state: S) -> Self
+    where
+        E: FromRequestParts<S> + Clone + Send + Sync + 'static,
+        S: Clone + Send + Sync + 'static,
+    {
+        self.guards.add::<E, S>(state, None);
+        self
+    }
+
+    /// The same; templates may use what the function makes of the value, as `{name}` or
+    /// `{name.field}`.
     pub fn guard_as<E, F>(
         self,
         name: &str,
