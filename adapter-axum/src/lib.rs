@@ -26,6 +26,9 @@ pub use self::layer::CacheLayer;
 pub use self::service::CacheService;
 pub use self::write::{InvalidateLayer, InvalidateService};
 
+#[doc = include_str!("../docs/migrating.md")]
+pub mod migrating {}
+
 /// The program in the repository's README compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
