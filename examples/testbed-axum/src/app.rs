@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use testbed_common::args::Options;
 use testbed_common::bed::Bed;
+use testbed_common::routes::More;
 use testbed_common::store::Opened;
 
 use crate::routes;
@@ -15,6 +16,7 @@ use crate::routes;
 #[derive(Clone, Debug)]
 pub(crate) struct App {
     pub(crate) bed: Arc<Bed>,
+    pub(crate) more: Arc<More>,
     pub(crate) cache: Cache,
     pub(crate) store: Opened,
     /// The application itself, for `/admin/explain`.
@@ -25,8 +27,10 @@ impl App {
     pub(crate) async fn new(options: &Options) -> Result<Self, String> {
         let bed = Bed::new(options).map_err(|error| error.to_string())?;
         let store = Opened::open(options).await.map_err(|error| error.to_string())?;
-        let cache = store.cache(options).map_err(|error| error.to_string())?;
-        Ok(Self { bed: Arc::new(bed), cache: Cache::from(cache), store, router: Arc::default() })
+        let cache = store.cache(options).build().map_err(|error| error.to_string())?;
+        let more = More::new(&cache, &store, options).map_err(|error| error.to_string())?;
+        let (bed, more) = (Arc::new(bed), Arc::new(more));
+        Ok(Self { bed, more, cache: Cache::from(cache), store, router: Arc::default() })
     }
 
     /// The router, ready to be served.
@@ -47,6 +51,7 @@ impl App {
             .merge(routes::timed::routes(self)?)
             .merge(routes::cas::routes(self)?)
             .merge(routes::function::routes(self)?)
+            .merge(routes::more::routes(self)?)
             .merge(routes::later::routes())
             .merge(routes::admin::routes()))
     }
@@ -59,6 +64,12 @@ impl App {
 impl FromRef<App> for Arc<Bed> {
     fn from_ref(input: &App) -> Self {
         Self::clone(&input.bed)
+    }
+}
+
+impl FromRef<App> for Arc<More> {
+    fn from_ref(input: &App) -> Self {
+        Self::clone(&input.more)
     }
 }
 

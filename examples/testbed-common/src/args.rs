@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cache_core::Policy;
+use cache_core::policy::Span;
 use lexopt::prelude::{Long, Short, ValueExt};
 
 /// The text of `--help`, after the program's name.
@@ -17,6 +19,7 @@ Options:
   --prefix PREFIX   what the store's keys begin with [default: tb:]
   --policy JSON     settings laid over the application-wide policy, such as {\"ttl\":\"5s\"}
   --workers N       worker threads [default: the number of cores]
+  --store-timeout D the longest one call of the store may take, such as 2s [default: 250ms]
   --cas-file DIR    keep the registers of /cas in this directory, for several processes
   -h, --help        print this text
 ";
@@ -45,6 +48,8 @@ pub struct Options {
     pub policy: Policy,
     /// Worker threads.
     pub workers: NonZeroUsize,
+    /// The longest that one call of the store may take; the library's default if `None`.
+    pub store_timeout: Option<Duration>,
     /// Where several processes keep the registers of `/cas`.
     pub cas_dir: Option<PathBuf>,
 }
@@ -58,6 +63,7 @@ impl Default for Options {
             // Two processes on different ports share entries.
             policy: Policy::new().host_in_key(false),
             workers: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            store_timeout: None,
             cas_dir: None,
         }
     }
@@ -77,6 +83,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, l
             Long("store") => options.store = parser.value()?.string()?,
             Long("prefix") => options.prefix = parser.value()?.string()?,
             Long("workers") => options.workers = parser.value()?.parse()?,
+            Long("store-timeout") => {
+                let limit: Span = parser.value()?.parse()?;
+                options.store_timeout = Some(limit.0);
+            }
             Long("cas-file") => options.cas_dir = Some(parser.value()?.into()),
             Long("policy") => {
                 let text = parser.value()?.string()?;
@@ -111,11 +121,13 @@ mod tests {
             "redis://h:1/2",
             "--prefix=p:",
             "--workers=3",
+            "--store-timeout=2s",
             "--cas-file=/tmp/x",
             r#"--policy={"ttl":"5s"}"#,
         ])
         .unwrap();
         assert_eq!(options.listen.port(), 81);
+        assert_eq!(options.store_timeout, Some(Duration::from_secs(2)));
         assert_eq!((options.store.as_str(), options.prefix.as_str()), ("redis://h:1/2", "p:"));
         assert_eq!(options.workers.get(), 3);
         assert_eq!(options.cas_dir.unwrap().to_str(), Some("/tmp/x"));

@@ -7,6 +7,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`args`] | the command line |
+//! | [`program`] | what the programs do before and after they serve |
 //! | [`store`] | `--store` opened, and its keys listed |
 //! | [`policies`] | the policy of every route |
 //! | [`bed`] | what the handlers share: run counters, users, switches |
@@ -21,5 +22,6 @@ pub mod args;
 pub mod bed;
 pub mod cas;
 pub mod policies;
+pub mod program;
 pub mod routes;
 pub mod store;

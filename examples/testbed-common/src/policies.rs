@@ -8,7 +8,7 @@ use cache_core::key::query::QueryRule;
 use cache_core::policy::setting::{
     Authorization, Coalesce, Cookies, Namespace, Statuses, Ttl, Weekday,
 };
-use cache_core::{Fields, Invalidation, Policy};
+use cache_core::{Fields, Invalidation, Policy, RequestHead, When};
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION};
 use http::{Method, StatusCode};
 
@@ -141,6 +141,68 @@ pub fn nocoalesce() -> Policy {
 /// `/cas/{reg}`.
 pub fn cas() -> Policy {
     Policy::new().tag("cas:{reg}")
+}
+
+/// `/more/key-fn`: a key made by a function, which fails without `x-tenant`.
+pub fn key_fn() -> Policy {
+    Policy::new().key_fn(|head| tenant(head).ok_or("no tenant"))
+}
+
+/// `/more/key-async`: the same from an asynchronous function.
+pub fn key_async() -> Policy {
+    Policy::new().key_async_fn(|head| {
+        let tenant = tenant(head);
+        async move {
+            tokio::task::yield_now().await;
+            tenant.map(|key| format!("async.{key}")).ok_or("no tenant")
+        }
+    })
+}
+
+fn tenant(head: &RequestHead<'_>) -> Option<String> {
+    let tenant = head.headers().get("x-tenant")?.to_str().ok()?;
+    Some(format!("tenant.{tenant}"))
+}
+
+/// `/more/shared-a/{id}` and `/more/shared-b/{id}`.
+pub fn shared() -> Policy {
+    Policy::new().key("shared:{id}")
+}
+
+/// The function that `/more/shared-fn/{id}` calls.
+pub fn shared_function() -> Policy {
+    Policy::new().key("shared:{0}")
+}
+
+/// `/more/store-if`: only what says `x-keep: 1` is stored.
+pub fn store_if() -> Policy {
+    Policy::new()
+        .store_if(|_, response| response.headers().get("x-keep").is_some_and(|keep| keep == "1"))
+}
+
+/// `/more/replace/{id}`: a namespace in place of the application's.
+pub fn replace() -> Policy {
+    Policy::new().key("alone:{id}").namespace(Namespace::new("alone").replacing())
+}
+
+/// PUT `/more/write/keys/{user_id}`: a key in a namespace, and a tag.
+pub fn write_keys() -> Invalidation {
+    Invalidation::new().key("user:{user_id}").namespace(USERS).tag("item:{user_id}")
+}
+
+/// PUT `/more/write/{when}/{id}`.
+pub fn write_item(when: When) -> Invalidation {
+    Invalidation::new().tag("item:{id}").when(when)
+}
+
+/// PUT `/more/write-profile`, behind the guard of `/profile`.
+pub fn write_profile() -> Invalidation {
+    Invalidation::new().key("profile.{user.id}")
+}
+
+/// The function that POST `/more/write-fn/{id}` calls.
+pub fn write_function() -> Invalidation {
+    Invalidation::new().tag("item:{0}").key("shared:{0}")
 }
 
 /// `/ttl/{spec}`: `0`, `400ms`, `1s`, `day:ZONE`, `week:ZONE`, `fn:SECONDS` or `fn:fail`.

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use cache_core::store::StoreError;
-use cache_core::{Cache, PolicyError};
+use cache_core::{Cache, CacheBuilder};
 use cache_memory::MemoryStore;
 use cache_redis::RedisStore;
 
@@ -49,24 +49,29 @@ impl Opened {
             | "redis-cluster" | "rediss-cluster" => {
                 let failed = |error: cache_redis::ConnectError| OpenError::Failed(chain(&error));
                 let builder = RedisStore::builder(&options.store).map_err(failed)?;
-                let store = builder.with_prefix(&options.prefix).connect().await;
+                let mut builder = builder.with_prefix(&options.prefix);
+                if let Some(limit) = options.store_timeout {
+                    // Below the engine's, so that the circuit breaker sees what fails.
+                    builder = builder.with_response_limit(limit * 4 / 5).with_connect_limit(limit);
+                }
+                let store = builder.connect().await;
                 Ok(Self::Redis(store.map_err(failed)?))
             }
             other => Err(OpenError::Unknown(other.to_owned())),
         }
     }
 
-    /// A cache over the store under the application-wide policy.
-    ///
-    /// # Errors
-    ///
-    /// A setting that cannot be, with its value.
-    pub fn cache(&self, options: &Options) -> Result<Cache, PolicyError> {
+    /// A cache over the store under the application-wide policy, to be configured further.
+    pub fn cache(&self, options: &Options) -> CacheBuilder {
         let builder = match self {
             Self::Memory(store) => Cache::builder(store.clone()),
             Self::Redis(store) => Cache::builder(store.clone()),
         };
-        builder.policy(options.policy.clone()).build()
+        let builder = match options.store_timeout {
+            Some(limit) => builder.store_timeout(limit),
+            None => builder,
+        };
+        builder.policy(options.policy.clone())
     }
 
     /// The keys that the store holds, in order.

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use adapter_axum::{Guarded, PolicyError};
 use axum::Router;
 use axum::extract::{FromRequestParts, RawQuery, State};
+use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{MethodRouter, get};
 use testbed_common::bed::Bed;
-use testbed_common::policies;
+use testbed_common::{policies, routes};
 
 use crate::app::App;
-use crate::reply::{field, reply};
+use crate::reply::{Refused, field, reply};
 
 pub(crate) fn routes(app: &App) -> Result<Router<App>, PolicyError> {
     let cache = &app.cache;
@@ -71,49 +71,42 @@ fn guarded(route: &'static str) -> MethodRouter<App> {
     })
 }
 
-/// `x-key: secret`, else 401.
+/// `x-key: secret`.
 #[derive(Clone, Copy, Debug)]
 struct ApiKey;
 
 impl<S: Sync> FromRequestParts<S> for ApiKey {
-    type Rejection = (StatusCode, &'static str);
+    type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        match parts.headers.get("x-key") {
-            Some(key) if key == "secret" => Ok(Self),
-            _ => Err((StatusCode::UNAUTHORIZED, "this needs a key")),
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        Ok(routes::api_key(text(parts, "x-key")).map(|()| Self)?)
     }
 }
 
-/// `x-num: 5`, else 400. Only its validity matters: the handler does not see it.
+/// `x-num: 5`. Only its validity matters: the handler does not see it.
 #[derive(Clone, Copy, Debug)]
 struct Number;
 
 impl<S: Sync> FromRequestParts<S> for Number {
-    type Rejection = (StatusCode, &'static str);
+    type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let text = parts.headers.get("x-num").and_then(|number| number.to_str().ok());
-        match text.map(str::parse::<i64>) {
-            Some(Ok(_)) => Ok(Self),
-            _ => Err((StatusCode::BAD_REQUEST, "x-num must be an integer")),
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        Ok(routes::number(text(parts, "x-num")).map(|_| Self)?)
     }
 }
 
-/// `x-user: ada`, else 401.
+/// `x-user: ada`.
 #[derive(Clone, Debug)]
-struct User(String);
+pub(super) struct User(pub(super) String);
 
 impl<S: Sync> FromRequestParts<S> for User {
-    type Rejection = (StatusCode, &'static str);
+    type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let name = parts.headers.get("x-user").and_then(|user| user.to_str().ok());
-        match name.filter(|name| !name.is_empty()) {
-            Some(name) => Ok(Self(name.to_owned())),
-            None => Err((StatusCode::UNAUTHORIZED, "this needs a user")),
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        Ok(routes::user(text(parts, "x-user")).map(Self)?)
     }
+}
+
+fn text<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    parts.headers.get(name)?.to_str().ok()
 }

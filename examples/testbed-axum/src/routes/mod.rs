@@ -9,6 +9,7 @@ pub(crate) mod credentials;
 pub(crate) mod function;
 pub(crate) mod headers;
 pub(crate) mod later;
+pub(crate) mod more;
 pub(crate) mod plain;
 pub(crate) mod query;
 pub(crate) mod timed;

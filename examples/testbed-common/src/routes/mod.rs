@@ -8,10 +8,13 @@ mod cas;
 mod credentials;
 mod function;
 mod headers;
+mod more;
 mod plain;
 mod query;
 mod timed;
 mod users;
 
+pub use self::credentials::{api_key, number, user};
 pub use self::headers::BadField;
+pub use self::more::More;
 pub use self::query::{BadQuery, Search, list, value};
