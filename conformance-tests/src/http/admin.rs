@@ -210,3 +210,26 @@ pub(super) async fn c102_explain_runs_nothing(s: &Server) -> Result<(), Failure>
     s.send(&Request::post("/admin/explain", asked)).await?.status(404)?;
     Ok(())
 }
+
+pub(super) async fn c097_independent_caches_of_one_process(s: &Server) -> Result<(), Failure> {
+    let (here, there) = ("/more/replace/1", "/more/other/1");
+    let both_hit = async || -> Result<(), Failure> {
+        for target in [here, there] {
+            s.get(target).await?;
+            s.get(target).await?.hit()?;
+        }
+        Ok(())
+    };
+    both_hit().await?;
+    s.invalidate(r#"{"all":true}"#).await?;
+    s.get(there).await?.hit()?;
+    s.get(here).await?.miss()?;
+    equal("removed", &s.removed("/more/other-clear", "").await?, &1)?;
+    s.get(here).await?.hit()?;
+    s.get(there).await?.miss()?;
+    s.ask("POST", "/admin/enable?on=0").await?.status(200)?;
+    s.get(there).await?.hit()?;
+    s.get(here).await?.unstored("switched-off")?;
+    s.ask("POST", "/admin/enable?on=1").await?.status(200)?;
+    both_hit().await
+}

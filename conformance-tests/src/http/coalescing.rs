@@ -135,7 +135,7 @@ pub(super) async fn c095_panicking_leader_leaves_nobody_hanging(s: &Server) -> R
 
 pub(super) async fn c095_off_per_route(s: &Server) -> Result<(), Failure> {
     let id = s.id();
-    let target = format!("/nocoalesce/700?id={id}");
+    let target = format!("/nocoalesce/2000?id={id}");
     let mut connections = Vec::new();
     for run in 1..=3 {
         let mut connection = s.connect().await?;
@@ -207,5 +207,26 @@ pub(super) async fn c099_slow_requests_do_not_stall_others(s: &Server) -> Result
     for connection in &mut slow {
         connection.response().await?.status(200)?;
     }
+    Ok(())
+}
+
+pub(super) async fn c099_blocking_work_does_not_stall_others(s: &Server) -> Result<(), Failure> {
+    let s = s.fresh(&["--workers", "1"]).await?;
+    let mut slow = Vec::new();
+    for id in 0..8 {
+        let mut connection = s.connect().await?;
+        connection.send(&Request::get(format!("/more/blocking/1500?id={id}"))).await?;
+        slow.push(connection);
+    }
+    s.until_runs("/more/blocking/{ms}", "id=", 8).await?;
+    for _ in 0..5 {
+        let answer = s.get("/n/1").await?.status(200)?;
+        let soon = answer.ended_after < Duration::from_millis(700);
+        expect(soon, "an answer at once", format!("{:?}", answer.ended_after))?;
+    }
+    for connection in &mut slow {
+        connection.response().await?.status(200)?.miss()?;
+    }
+    s.get("/more/blocking/1500?id=0").await?.hit()?;
     Ok(())
 }

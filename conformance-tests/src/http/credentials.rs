@@ -142,3 +142,14 @@ pub(super) async fn c070_validation_failure_rejects(s: &Server) -> Result<(), Fa
     with("-7").await?.status(200)?.hit()?.run(1)?;
     Ok(())
 }
+
+pub(super) async fn c068_storing_is_refused_by_the_response(s: &Server) -> Result<(), Failure> {
+    let target = format!("/more/store-if?{}", s.id());
+    for run in 1..=2 {
+        s.get(&target).await?.status(200)?.unstored("store-if")?.run(run)?;
+    }
+    let kept = format!("{target}&keep=1");
+    s.get(&kept).await?.miss()?;
+    s.get(&kept).await?.hit()?.run(1)?;
+    Ok(())
+}

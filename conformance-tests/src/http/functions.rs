@@ -46,3 +46,20 @@ pub(super) async fn c083_functions_are_invalidated_like_responses(
     s.get("/fn?x=a").await?.says("runs", 2)?;
     Ok(())
 }
+
+pub(super) async fn c084_codecs_per_call_and_per_cache(s: &Server) -> Result<(), Failure> {
+    let x = s.id();
+    let ask = async |codec: &str, runs: u64| -> Result<(), Failure> {
+        let answer = s.get(&format!("/more/codec?x={x}&codec={codec}")).await?.status(200)?;
+        answer.says("value", json!([x, -1.5, [1, 255]]))?.says("runs", runs)?;
+        Ok(())
+    };
+    ask("binary", 1).await?;
+    ask("binary", 1).await?;
+    // Bytes of another codec are no value, and are written anew.
+    ask("json", 2).await?;
+    ask("json", 2).await?;
+    // The cache's own codec is JSON, too.
+    ask("cache", 2).await?;
+    ask("binary", 3).await
+}

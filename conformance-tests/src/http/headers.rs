@@ -282,3 +282,29 @@ pub(super) async fn c102_cache_status_detail_and_off(s: &Server) -> Result<(), F
     }
     Ok(())
 }
+
+pub(super) async fn c065_expires_is_the_handlers(s: &Server) -> Result<(), Failure> {
+    let date = "Wed, 21 Oct 2099 07:28:00 GMT";
+    let own = format!("/hdr?set=expires:{}", date.replace(' ', "%20"));
+    let downstream = [
+        ("\"leave\"", None),
+        ("\"max_age_remaining\"", None),
+        (r#"{"fixed":"max-age=5"}"#, None),
+        // Which allows nobody anything.
+        ("\"no_store\"", Some("no-store")),
+    ];
+    for (value, added) in downstream {
+        let s = s.with_policy(&format!(r#"{{"downstream":{value}}}"#)).await?;
+        // What the handler says of its answer's life is not contradicted.
+        let (miss, hit) = (s.get(&own).await?.miss()?, s.get(&own).await?.hit()?);
+        for answer in [&miss, &hit] {
+            equal("`Expires`", &answer.lines("expires"), &vec![date.to_owned()])?;
+            equal("`Cache-Control`", &answer.field("cache-control").as_deref(), &added)?;
+        }
+        // And none is made up.
+        for answer in [s.get("/json").await?.miss()?, s.get("/json").await?.hit()?] {
+            expect(!answer.has("expires"), "no `Expires`", format!("{:?}", answer.fields))?;
+        }
+    }
+    Ok(())
+}

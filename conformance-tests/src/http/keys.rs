@@ -1,5 +1,7 @@
 //! What selects a stored response.
 
+use serde_json::json;
+
 use super::client::Request;
 use super::scenario::{Expect as _, Failure, Server, equal, expect};
 
@@ -149,5 +151,45 @@ pub(super) async fn c041_key_template_from_a_guards_value(s: &Server) -> Result<
     ask(&ada).await?.hit()?.says("user", ada.as_str())?;
     ask(&bob).await?.hit()?.says("user", bob.as_str())?;
     s.get("/profile").await?.status(401)?;
+    Ok(())
+}
+
+pub(super) async fn c040_key_functions(s: &Server) -> Result<(), Failure> {
+    for route in ["/more/key-fn", "/more/key-async"] {
+        let (one, two) = (s.id(), s.id());
+        let ask = async |query: &str, tenant: &str| {
+            s.get_with(&format!("{route}?{query}"), "x-tenant", tenant).await
+        };
+        // The function's key stands for the target: the query is not in it.
+        ask("a=1", &one).await?.miss()?.says("tenant", one.as_str())?;
+        ask("a=2", &one).await?.hit()?.run(1)?;
+        ask("a=1", &two).await?.miss()?.says("tenant", two.as_str())?;
+        // Where it fails, nothing is shared, not even an empty key.
+        for _ in 0..2 {
+            let answer = s.get(route).await?.status(200)?.unstored("key-failed")?;
+            equal("fwd", &answer.parameter("fwd"), &Some("bypass".to_owned()))?;
+        }
+        ask("", &one).await?.hit()?.run(1)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn c042_routes_and_functions_share_an_explicit_key(
+    s: &Server,
+) -> Result<(), Failure> {
+    let id = s.id();
+    let target = |route: &str| format!("/more/{route}/{id}");
+    let [a, b, f] = ["shared-a", "shared-b", "shared-fn"].map(target);
+    let first = s.get(&a).await?.miss()?.says("route", "/more/shared-a/{id}")?;
+    equal("the body", &s.get(&b).await?.hit()?.body, &first.body)?;
+    // A function's result under the same name is another thing; the name reaches both.
+    s.get(&f).await?.says("runs", 1)?.says("value", format!("f({id})"))?;
+    s.get(&f).await?.says("runs", 1)?;
+    s.get(&a).await?.hit()?;
+    let key = json!({ "keys": [format!("shared:{id}")] }).to_string();
+    equal("removed", &s.invalidate(&key).await?, &2)?;
+    s.get(&b).await?.miss()?.says("route", "/more/shared-b/{id}")?;
+    s.get(&a).await?.hit()?.says("route", "/more/shared-b/{id}")?;
+    s.get(&f).await?.says("runs", 2)?;
     Ok(())
 }

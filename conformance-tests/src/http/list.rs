@@ -19,7 +19,9 @@ macro_rules! __http_scenarios {
                 c038_different_requests_never_share_a_key: Shared "C38",
                 c039_key_template_from_the_path: Shared "C39",
                 c040_failing_key_function_is_a_bypass: Shared "C40",
+                c040_key_functions: Shared "C39 C40",
                 c041_key_template_from_a_guards_value: Shared "C41",
+                c042_routes_and_functions_share_an_explicit_key: Shared "C42",
             }
             query {
                 c034_order_of_parameters_does_not_matter: Shared "C34",
@@ -36,6 +38,7 @@ macro_rules! __http_scenarios {
             }
             statuses {
                 c015_life_by_status: Fresh "C15",
+                c015_life_by_the_handler: Shared "C15 C66",
                 c020_any_2xx_but_206_is_stored: Shared "C20",
                 c021_configured_statuses_only: Fresh "C21",
                 c022_errors_are_never_stored: Shared "C22",
@@ -69,6 +72,7 @@ macro_rules! __http_scenarios {
                 c060_downstream_cache_control: Fresh "C60 C61 C62 C63",
                 c064_age_counts: Shared "C64",
                 c064_age_may_be_switched_off: Fresh "C64",
+                c065_expires_is_the_handlers: Fresh "C65",
                 c102_cache_status_says_why: Shared "C102",
                 c102_cache_status_detail_and_off: Fresh "C102",
             }
@@ -95,11 +99,13 @@ macro_rules! __http_scenarios {
                 c067_cookies_are_ignored_and_unseen: Shared "C67",
                 c067_chosen_cookies_are_in_the_key: Shared "C67",
                 c068_condition_bypasses: Shared "C68",
+                c068_storing_is_refused_by_the_response: Shared "C68",
                 c069_guards_run_before_the_lookup: Shared "C69",
                 c070_validation_failure_rejects: Shared "C70",
             }
             tags {
                 c071_namespaces_are_invalidated_whole: Fresh "C71 C72 C73 C78",
+                c072_a_namespace_replaces_the_applications: Fresh "C71 C72 C73",
                 c074_tags_from_the_path: Shared "C74 C76",
                 c074_tags_of_long_values: Shared "C74",
                 c075_tags_added_by_the_handler: Shared "C75 C76",
@@ -109,6 +115,10 @@ macro_rules! __http_scenarios {
                 c079_everything: Alone "C79 C80",
                 c080_names_are_not_patterns: Shared "C80",
                 c081_declarative_after_success_only: Shared "C81",
+                c081_declarative_keys_and_tags: Shared "C81 C77",
+                c081_declarative_before_and_both: Shared "C81",
+                c081_declarative_by_a_guards_value: Shared "C81 C41",
+                c081_declarative_around_a_function: Shared "C81 C42",
                 c081_declarative_survives_a_lost_client: Shared "C81",
                 c096_fill_straddling_a_tag_invalidation: Shared "C96 I1 I2",
                 c096_fill_straddling_a_key_invalidation: Shared "C96 I1 I2",
@@ -129,6 +139,7 @@ macro_rules! __http_scenarios {
                 c095_off_per_route: Shared "C95",
                 c095_waiting_is_bounded: Fresh "C95",
                 c095_followers_are_bounded: Fresh "C95",
+                c099_blocking_work_does_not_stall_others: Fresh "C99",
                 c099_slow_requests_do_not_stall_others: Fresh "C99",
             }
             stale {
@@ -149,6 +160,7 @@ macro_rules! __http_scenarios {
                 c089_unusable_stores_are_refused: Fresh "C89",
                 c094_switch: Alone "C94",
                 c097_independent_caches: Fresh "C97 C98",
+                c097_independent_caches_of_one_process: Alone "C97 C98",
                 c101_statistics: Alone "C101",
                 c102_explain_runs_nothing: Shared "C102",
             }
@@ -161,6 +173,7 @@ macro_rules! __http_scenarios {
             functions {
                 c043_a_functions_arguments_select_its_result: Shared "C43 C95",
                 c082_nothing_is_a_value_and_an_error_is_none: Alone "C82",
+                c084_codecs_per_call_and_per_cache: Shared "C84 C43",
                 c083_functions_are_invalidated_like_responses: Alone "C83 C79",
             }
             hostile {

@@ -48,6 +48,6 @@ mod tags;
 pub use self::client::{Body, Connection, Request, Response};
 pub use self::process::{ServerBinary, StartError};
 pub use self::scenario::{
-    Failure, IntoBinary, Needs, SCENARIOS, Scenario, Server, Verdict, run_all, run_one,
-    run_to_the_end,
+    Expect, Failure, IntoBinary, Needs, SCENARIOS, Scenario, Server, Verdict, equal, expect,
+    run_all, run_one, run_to_the_end,
 };

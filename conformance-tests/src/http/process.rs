@@ -21,12 +21,13 @@ pub struct ServerBinary {
     path: PathBuf,
     args: Vec<OsString>,
     shares: bool,
+    other: Option<Box<Self>>,
 }
 
 impl ServerBinary {
     /// The program at this path.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), args: Vec::new(), shares: false }
+        Self { path: path.into(), args: Vec::new(), shares: false, other: None }
     }
 
     /// One more argument.
@@ -39,6 +40,17 @@ impl ServerBinary {
     pub const fn shared_store(mut self) -> Self {
         self.shares = true;
         self
+    }
+
+    /// Where scenarios start two servers over one store, the second is of this kind: another
+    /// framework's, say, with the same store.
+    pub fn beside(mut self, other: Self) -> Self {
+        self.other = Some(Box::new(other));
+        self
+    }
+
+    pub(crate) fn other(&self) -> Option<&Self> {
+        self.other.as_deref()
     }
 
     pub(crate) const fn shares(&self) -> bool {
@@ -126,6 +138,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Asks it to stop (SIGTERM) and waits for its end.
     pub(crate) async fn stop(mut self) -> io::Result<ExitStatus> {
         let Some(id) = self.child.id() else {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cache_core::clock::{Clock as _, SystemClock};
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
 
 use super::client::{Connection, Request, Response};
@@ -98,7 +98,11 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 /// Fails unless `holds`; `observed` is what was seen.
-pub(crate) fn expect(
+///
+/// # Errors
+///
+/// Then.
+pub fn expect(
     holds: bool,
     expected: impl Into<String>,
     observed: impl fmt::Display,
@@ -107,7 +111,11 @@ pub(crate) fn expect(
 }
 
 /// Fails unless the two are equal.
-pub(crate) fn equal<T: PartialEq + fmt::Debug>(
+///
+/// # Errors
+///
+/// Then.
+pub fn equal<T: PartialEq + fmt::Debug>(
     what: &str,
     observed: &T,
     expected: &T,
@@ -117,7 +125,8 @@ pub(crate) fn equal<T: PartialEq + fmt::Debug>(
 }
 
 /// What scenarios often expect of an answer. Each gives it back for more.
-pub(crate) trait Expect: Sized {
+#[expect(clippy::missing_errors_doc, reason = "whatever is expected and not seen")]
+pub trait Expect: Sized {
     /// Made by the handler now, and stored.
     fn miss(self) -> Result<Response, Failure>;
     /// From the store, or from another's run.
@@ -203,7 +212,12 @@ impl Server {
         Self::start_with(binary, namespace, &[]).await
     }
 
-    async fn start_with(
+    /// The same with more arguments.
+    ///
+    /// # Errors
+    ///
+    /// It did not start.
+    pub async fn start_with(
         binary: &ServerBinary,
         namespace: &str,
         args: &[&str],
@@ -219,6 +233,12 @@ impl Server {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The id of its process, if this handle has started it.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref()?.id()
     }
 
     /// A text that no other call gives.
@@ -244,11 +264,17 @@ impl Server {
         Ok(Self::start_with(binary, &self.id(), args).await)
     }
 
-    /// Two servers over one store, with more arguments.
+    /// Two servers over one store, with more arguments; the second is of the other kind, if there
+    /// is one.
     pub(crate) async fn two(&self, args: &[&str]) -> Result<(Self, Self), Failure> {
         let prefix = format!("--prefix={}", super::process::unique_prefix());
         let args: Vec<&str> = args.iter().copied().chain([prefix.as_str()]).collect();
-        Ok((self.fresh(&args).await?, self.fresh(&args).await?))
+        let one = self.fresh(&args).await?;
+        let Some(binary) = self.binary.as_ref().and_then(ServerBinary::other) else {
+            return Ok((one, self.fresh(&args).await?));
+        };
+        let two = Self::start_with(binary, &self.id(), &args).await;
+        Ok((one, two.map_err(|error| Failure::new("another server", error))?))
     }
 
     /// Another server under this application-wide policy.
@@ -267,19 +293,31 @@ impl Server {
     }
 
     /// A connection.
-    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// No answer.
+    pub async fn connect(&self) -> Result<Connection, Failure> {
         Connection::open(self.address).await
     }
 
     /// A request on a connection of its own, and its answer.
-    pub(crate) async fn send(&self, request: &Request) -> Result<Response, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// No answer.
+    pub async fn send(&self, request: &Request) -> Result<Response, Failure> {
         let mut connection = self.connect().await?;
         connection.send(request).await?;
         connection.response().await
     }
 
     /// A GET.
-    pub(crate) async fn get(&self, target: &str) -> Result<Response, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// No answer.
+    pub async fn get(&self, target: &str) -> Result<Response, Failure> {
         self.send(&Request::get(target)).await
     }
 
@@ -294,7 +332,11 @@ impl Server {
     }
 
     /// A request of this method without a body.
-    pub(crate) async fn ask(&self, method: &str, target: &str) -> Result<Response, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// No answer.
+    pub async fn ask(&self, method: &str, target: &str) -> Result<Response, Failure> {
         self.send(&Request::new(method, target)).await
     }
 
@@ -306,12 +348,20 @@ impl Server {
     }
 
     /// `POST /admin/invalidate`.
-    pub(crate) async fn invalidate(&self, body: &str) -> Result<u64, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// Another answer, or none.
+    pub async fn invalidate(&self, body: &str) -> Result<u64, Failure> {
         self.removed("/admin/invalidate", body).await
     }
 
     /// How often a route's handler has run for this input.
-    pub(crate) async fn runs(&self, route: &str, input: &str) -> Result<u64, Failure> {
+    ///
+    /// # Errors
+    ///
+    /// Another answer, or none.
+    pub async fn runs(&self, route: &str, input: &str) -> Result<u64, Failure> {
         let counts = self.get("/admin/counts").await?.status(200)?.json(route);
         Ok(counts.get(input).and_then(Value::as_u64).unwrap_or(0))
     }
@@ -335,7 +385,11 @@ impl Server {
     }
 
     /// Waits until something that must become true is true.
-    pub(crate) async fn until(
+    ///
+    /// # Errors
+    ///
+    /// What the test fails with, or too long a wait.
+    pub async fn until(
         &self,
         what: &str,
         mut test: impl AsyncFnMut() -> Result<bool, Failure>,
@@ -361,14 +415,18 @@ pub struct Verdict {
     pub outcome: Result<(), Failure>,
 }
 
-/// Runs the scenarios that need nothing to themselves against one server, all at once.
+/// How many scenarios [`run_all`] runs at a time: with more, those about time would measure the
+/// machine.
+const AT_ONCE: usize = 16;
+
+/// Runs the scenarios that need nothing to themselves against one server, many at once.
 pub async fn run_all(server: &Server) -> Vec<Verdict> {
     let shared = SCENARIOS.iter().filter(|scenario| scenario.needs == Needs::Shared);
     let running = shared.map(|scenario| async {
         let server = Server::at(server.address, format!("{}-{}", server.namespace, scenario.id));
         Verdict { scenario: scenario.id, outcome: (scenario.run.0)(&server).await }
     });
-    join_all(running).await
+    stream::iter(running).buffer_unordered(AT_ONCE).collect().await
 }
 
 /// Runs one scenario on a server of its own.

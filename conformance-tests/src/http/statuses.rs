@@ -1,5 +1,7 @@
 //! Which statuses are stored.
 
+use std::time::Duration;
+
 use super::scenario::{Expect as _, Failure, Server, equal, expect};
 
 pub(super) async fn c015_life_by_status(s: &Server) -> Result<(), Failure> {
@@ -72,4 +74,24 @@ pub(super) async fn c022_a_panic_closes_the_connection_and_nothing_else(
     }
     let answer = s.get(&format!("/n/{id}")).await?.miss()?;
     expect(answer.status == 200, "other routes to answer", &answer)
+}
+
+pub(super) async fn c015_life_by_the_handler(s: &Server) -> Result<(), Failure> {
+    let short = format!("/more/wish?ttl=1500ms&{}", s.id());
+    s.get(&short).await?.miss()?;
+    s.get(&short).await?.hit()?.run(1)?;
+    tokio::time::sleep(Duration::from_millis(1600)).await;
+    s.get(&short).await?.miss()?.run(2)?;
+    for (query, reason) in [("ttl=0s", "zero-ttl"), ("refuse=1", "handler")] {
+        let target = format!("/more/wish?{query}&{}", s.id());
+        for run in 1..=2 {
+            s.get(&target).await?.unstored(reason)?.run(run)?;
+        }
+    }
+    // The first client keeps its cookie, nobody else gets it.
+    let stripped = format!("/more/wish?strip=1&{}", s.id());
+    let own = s.get(&stripped).await?.miss()?;
+    equal("the cookie", &own.lines("set-cookie"), &vec!["session=1".to_owned()])?;
+    let hit = s.get(&stripped).await?.hit()?.run(1)?;
+    expect(!hit.has("set-cookie"), "nobody else's cookie", &hit)
 }

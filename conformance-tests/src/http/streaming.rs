@@ -71,7 +71,10 @@ pub(super) async fn c029_an_aborted_client_stores_the_whole_or_nothing(
     equal("the body", &again.text(), &chunks(6))?;
     equal("the end", &again.end, &Body::Complete)?;
     equal("the body", &s.get(&target).await?.hit()?.text(), &chunks(6))?;
-    equal("runs", &s.runs_of("/stream", &id).await?, &1)
+    // The second waits for the first's stream, though not for ever.
+    let runs = s.runs_of("/stream", &id).await?;
+    expect(runs == 1 || again.x_cache().as_deref() == Some("MISS"), "one run", &again)?;
+    expect(runs <= 2, "at most two runs", runs)
 }
 
 pub(super) async fn c030_largest_body(s: &Server) -> Result<(), Failure> {

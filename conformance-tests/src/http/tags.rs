@@ -1,6 +1,6 @@
 //! Tags, keys and namespaces, and what they invalidate.
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use serde_json::json;
 
 use super::client::Request;
@@ -365,7 +365,7 @@ pub(super) async fn c096_register_is_linearizable(s: &Server) -> Result<(), Fail
         Ok::<(), Failure>(())
     };
     // Values are written in order, so no reader may see one go back.
-    let readers = join_all((0..4).map(|_| async {
+    let readers = try_join_all((0..4).map(|_| async {
         let mut newest = 0;
         while newest < 60 {
             let answer = s.get(&target).await?;
@@ -375,7 +375,104 @@ pub(super) async fn c096_register_is_linearizable(s: &Server) -> Result<(), Fail
         }
         Ok::<(), Failure>(())
     }));
-    let (written, read) = futures_util::future::join(writer, readers).await;
-    written?;
-    read.into_iter().collect()
+    // A writer that fails ends the readers, who would wait for its last value.
+    futures_util::future::try_join(writer, readers).await?;
+    Ok(())
+}
+
+pub(super) async fn c072_a_namespace_replaces_the_applications(s: &Server) -> Result<(), Failure> {
+    let s = s.with_policy(r#"{"namespace":{"name":"app"}}"#).await?;
+    let (alone, below) = ("/more/replace/1", "/users/1");
+    let fill = async || -> Result<(), Failure> {
+        for target in [alone, below] {
+            s.get(target).await?;
+            s.get(target).await?.hit()?;
+        }
+        Ok(())
+    };
+    fill().await?;
+    // The application's namespace holds what is below it, not what stands in its place.
+    equal("removed", &s.invalidate(r#"{"namespace":"app"}"#).await?, &1)?;
+    s.get(alone).await?.hit()?;
+    s.get(below).await?.miss()?;
+    fill().await?;
+    equal("removed", &s.invalidate(r#"{"namespace":"users"}"#).await?, &1)?;
+    s.get(below).await?.miss()?;
+    equal("removed", &s.invalidate(r#"{"namespace":"alone"}"#).await?, &1)?;
+    s.get(alone).await?.miss()?;
+    let key = r#"{"keys":["alone:1"],"namespace":"alone"}"#;
+    equal("removed", &s.invalidate(key).await?, &1)?;
+    s.get(alone).await?.miss()?;
+    Ok(())
+}
+
+pub(super) async fn c081_declarative_keys_and_tags(s: &Server) -> Result<(), Failure> {
+    let id = s.id();
+    let (user, items) = (format!("/users/{id}"), format!("/items?id={id}"));
+    let other = format!("/users/{}", s.id());
+    for target in [&user, &items, &other] {
+        s.get(target).await?.miss()?;
+    }
+    let write = format!("/more/write/keys/{id}");
+    s.ask("PUT", &format!("{write}?fail=1")).await?.status(409)?;
+    s.get(&user).await?.hit()?;
+    s.ask("PUT", &write).await?.status(200)?;
+    s.get(&user).await?.miss()?;
+    s.get(&items).await?.miss()?;
+    s.get(&other).await?.hit()?;
+    Ok(())
+}
+
+pub(super) async fn c081_declarative_before_and_both(s: &Server) -> Result<(), Failure> {
+    for when in ["before", "both"] {
+        let id = s.id();
+        let items = format!("/items?id={id}");
+        let put = |query: &str| format!("/more/write/{when}/{id}?{query}");
+        // Before: even where the handler then fails.
+        s.get(&items).await?.miss()?;
+        s.ask("PUT", &put("fail=1")).await?.status(409)?;
+        s.get(&items).await?.miss()?;
+        // What is filled while the handler runs, the second invalidation reaches.
+        let mut writer = s.connect().await?;
+        let slow = put(&format!("delay_ms=300&{id}"));
+        writer.send(&Request::new("PUT", &slow)).await?;
+        s.until_runs("/more/write", &format!("delay_ms=300&{id}"), 1).await?;
+        s.get(&items).await?.miss()?;
+        writer.response().await?.status(200)?;
+        let after = s.get(&items).await?;
+        if when == "both" {
+            after.miss()?
+        } else {
+            after.hit()?
+        };
+    }
+    Ok(())
+}
+
+pub(super) async fn c081_declarative_by_a_guards_value(s: &Server) -> Result<(), Failure> {
+    let (ada, bob) = (s.id(), s.id());
+    let ask = async |user: &str| s.get_with("/profile", "x-user", user).await;
+    ask(&ada).await?.miss()?;
+    ask(&bob).await?.miss()?;
+    let write = Request::new("PUT", "/more/write-profile");
+    s.send(&write).await?.status(401)?;
+    ask(&ada).await?.hit()?;
+    s.send(&write.field("x-user", &ada)).await?.status(200)?;
+    ask(&ada).await?.miss()?;
+    ask(&bob).await?.hit()?;
+    Ok(())
+}
+
+pub(super) async fn c081_declarative_around_a_function(s: &Server) -> Result<(), Failure> {
+    let id = s.id();
+    let (items, shared) = (format!("/items?id={id}"), format!("/more/shared-a/{id}"));
+    s.get(&items).await?.miss()?;
+    s.get(&shared).await?.miss()?;
+    let write = format!("/more/write-fn/{id}");
+    s.ask("POST", &format!("{write}?fail=1")).await?.status(409)?;
+    s.get(&items).await?.hit()?;
+    s.ask("POST", &write).await?.status(200)?;
+    s.get(&items).await?.miss()?;
+    s.get(&shared).await?.miss()?;
+    Ok(())
 }
