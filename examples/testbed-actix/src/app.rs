@@ -66,7 +66,7 @@ fn mounts(cache: &Cache, more: &More) -> Result<Vec<Mount>, PolicyError> {
         routes::cas::routes(cache)?,
         routes::function::routes(cache)?,
         routes::more::routes(cache, more)?,
-        routes::later::routes(),
+        routes::http::routes(cache)?,
         routes::admin::routes(),
     ])
 }

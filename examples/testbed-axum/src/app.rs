@@ -52,7 +52,7 @@ impl App {
             .merge(routes::cas::routes(self)?)
             .merge(routes::function::routes(self)?)
             .merge(routes::more::routes(self)?)
-            .merge(routes::later::routes())
+            .merge(routes::http::routes(self)?)
             .merge(routes::admin::routes()))
     }
 

@@ -61,13 +61,6 @@ pub fn error(status: StatusCode, message: impl std::fmt::Display) -> Response<By
     Object::new().field("error", &message.to_string()).status(status)
 }
 
-/// The library cannot do yet what the route shows.
-#[must_use]
-pub fn not_implemented(feature: &str) -> Response<Bytes> {
-    let message = format!("the library does not offer {feature} yet");
-    error(StatusCode::NOT_IMPLEMENTED, message)
-}
-
 /// A JSON object, its fields in the order in which they were added.
 #[derive(Clone, Debug)]
 #[must_use]

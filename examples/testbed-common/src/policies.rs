@@ -143,6 +143,11 @@ pub fn cas() -> Policy {
     Policy::new().tag("cas:{reg}")
 }
 
+/// `/http/{*rest}`: the response's headers decide.
+pub fn http() -> Policy {
+    Policy::http()
+}
+
 /// `/more/key-fn`: a key made by a function, which fails without `x-tenant`.
 pub fn key_fn() -> Policy {
     Policy::new().key_fn(|head| tenant(head).ok_or("no tenant"))

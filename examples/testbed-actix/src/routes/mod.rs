@@ -8,7 +8,7 @@ pub(crate) mod cas;
 pub(crate) mod credentials;
 pub(crate) mod function;
 pub(crate) mod headers;
-pub(crate) mod later;
+pub(crate) mod http;
 pub(crate) mod more;
 pub(crate) mod plain;
 pub(crate) mod query;

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, VARY};
 use http::{Response, StatusCode};
 
-use super::query::list;
+use super::plain::{bodiless, final_status};
+use super::query::{list, value};
 use crate::answer::{self, Object};
 use crate::bed::{Bed, Input};
 
@@ -26,6 +27,17 @@ fn fields(query: Option<&str>) -> Result<Vec<(HeaderName, HeaderValue)>, BadFiel
         .collect()
 }
 
+/// A response with these fields in place of its own of the same kind.
+fn with(mut response: Response<Bytes>, fields: Vec<(HeaderName, HeaderValue)>) -> Response<Bytes> {
+    if fields.iter().any(|(name, _)| *name == CONTENT_TYPE) {
+        response.headers_mut().remove(CONTENT_TYPE);
+    }
+    for (name, value) in fields {
+        response.headers_mut().append(name, value);
+    }
+    response
+}
+
 impl Bed {
     /// GET `/hdr`.
     #[must_use]
@@ -35,14 +47,26 @@ impl Bed {
             Err(error) => return answer::error(StatusCode::BAD_REQUEST, error),
         };
         let run = self.run("/hdr", &Input::default().query(query));
-        let mut response = Object::of("/hdr", run).ok();
-        if fields.iter().any(|(name, _)| *name == CONTENT_TYPE) {
-            response.headers_mut().remove(CONTENT_TYPE);
-        }
-        for (name, value) in fields {
-            response.headers_mut().append(name, value);
-        }
-        response
+        with(Object::of("/hdr", run).ok(), fields)
+    }
+
+    /// ANY `/http/{*rest}`, whose response headers say what a cache may do.
+    #[must_use]
+    pub fn http(&self, method: &str, path: &str, query: Option<&str>) -> Response<Bytes> {
+        let fields = match fields(query) {
+            Ok(fields) => fields,
+            Err(error) => return answer::error(StatusCode::BAD_REQUEST, error),
+        };
+        let Some(status) = final_status(value(query, "status").as_deref().unwrap_or("200")) else {
+            return answer::error(StatusCode::BAD_REQUEST, "no final status code");
+        };
+        let run = self.run("/http/{*rest}", &Input::path(format!("{method} {path}")).query(query));
+        let object = Object::of("/http/{*rest}", run).field("method", method).field("path", path);
+        let response = match status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => bodiless(status),
+            _ => object.status(status),
+        };
+        with(response, fields)
     }
 
     /// GET `/lang`.

@@ -7,6 +7,19 @@ use http::{Response, StatusCode};
 use crate::answer::{self, Object};
 use crate::bed::{Bed, Input};
 
+/// The code of a final answer.
+pub(super) fn final_status(code: &str) -> Option<StatusCode> {
+    let code = code.parse().ok().filter(|code| *code >= 200)?;
+    StatusCode::from_u16(code).ok()
+}
+
+/// An answer of a status that has no body.
+pub(super) fn bodiless(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}
+
 impl Bed {
     /// GET `/n/{id}`.
     #[must_use]
@@ -25,20 +38,14 @@ impl Bed {
     /// ANY `/status/{code}`.
     #[must_use]
     pub fn status(&self, code: &str, query: Option<&str>) -> Response<Bytes> {
-        let Some(status) = code
-            .parse()
-            .ok()
-            .filter(|code| *code >= 200)
-            .and_then(|c| StatusCode::from_u16(c).ok())
-        else {
+        let Some(status) = final_status(code) else {
             return answer::error(StatusCode::BAD_REQUEST, "no final status code");
         };
         let run = self.run("/status/{code}", &Input::path(code).query(query));
         let mut response = match status {
-            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Response::new(Bytes::new()),
-            _ => Object::of("/status/{code}", run).ok(),
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => bodiless(status),
+            _ => Object::of("/status/{code}", run).status(status),
         };
-        *response.status_mut() = status;
         response.headers_mut().insert("x-own", HeaderValue::from_static("1"));
         response
     }
