@@ -51,7 +51,8 @@ async fn run(options: Options) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let cache = Cache::from(store::cache(&options).await?);
     let layer = cache.layer(options.policy.clone()).map_err(|error| error.to_string())?;
-    let origin = web::Data::new(Origin::new(options.origin.clone(), options.patience));
+    let patience = options.patience;
+    let origin = web::Data::new(Origin::new(options.origin.clone(), patience));
     let listen = options.listen;
     let listener =
         TcpListener::bind(listen).map_err(|error| format!("cannot listen on {listen}: {error}"))?;
@@ -62,7 +63,11 @@ async fn run(options: Options) -> Result<(), String> {
             .wrap(layer.clone())
             .default_service(web::to(proxy::pass))
     });
-    let server = server.keep_alive(KEPT).workers(options.workers.get()).disable_signals();
+    let server = server
+        .keep_alive(KEPT)
+        .client_request_timeout(patience)
+        .workers(options.workers.get())
+        .disable_signals();
     let server = server.listen(listener).map_err(|error| error.to_string())?.run();
     announce(&format!("listening on http://{address}")).map_err(|error| error.to_string())?;
 

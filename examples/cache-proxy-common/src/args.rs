@@ -22,7 +22,7 @@ Options:
   --policy JSON     settings laid over the proxy's policy, such as {\"keep\":\"1d\"}
   --safe            keep the library's own rules for cookies: a request with Cookie bypasses the
                     cache, a response with Set-Cookie is not stored
-  --patience SECS   how long the origin may take to accept a connection, to begin its answer, and
+  --patience SECS   how long the origin may take to begin its answer, connecting included, and
                     between two pieces of it [default: 30]
   --workers N       worker threads [default: the number of cores]
   -h, --help        print this text
