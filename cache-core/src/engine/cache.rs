@@ -11,6 +11,7 @@ use super::cool::Cool;
 use super::flight::Flights;
 use super::recall::Recall;
 use super::targets::TargetBudget;
+use super::written::CacheId;
 use crate::clock::{Clock, SystemClock};
 use crate::function::Codec;
 use crate::policy::{Policy, PolicyError, Rules};
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) policy: Policy,
     pub(crate) namespace: Option<Arc<str>>,
     pub(crate) name: String,
+    pub(crate) id: CacheId,
     pub(crate) store_timeout: Duration,
     pub(crate) codec: Codec,
     pub(crate) enabled: AtomicBool,
@@ -335,6 +337,7 @@ impl CacheBuilder {
                 policy: self.policy,
                 namespace,
                 name: self.name,
+                id: CacheId::new(),
                 store_timeout: self.store_timeout,
                 codec: self.codec,
                 enabled: AtomicBool::new(self.enabled),

@@ -14,7 +14,7 @@ use super::flight::{Lead, Verdict};
 use super::recall::Known;
 use super::route::{Kept, Route, Shared};
 use super::seek::variant_key;
-use crate::entry::{Content, Entry, StoredHead};
+use crate::entry::{Content, Entry, StoredFields, StoredHead};
 use crate::field::entity_tag;
 use crate::key::Key;
 use crate::key::vary::{Presented, VariantRecord};
@@ -154,6 +154,7 @@ impl Recording {
         if divisible && !headers.contains_key(header::ACCEPT_RANGES) {
             headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
+        let length = (has_content && !body.is_empty()).then_some(body.len());
         let request = self.kept.head();
         let key = variant_key(
             self.planned.key,
@@ -164,7 +165,7 @@ impl Recording {
         );
         let head = StoredHead {
             status: self.status,
-            headers,
+            headers: StoredFields::from(headers).with_room(&rules.own_fields, length),
             life: self.storable.life,
             presented: Presented::take(&names, request.headers()),
             etag_is_ours,

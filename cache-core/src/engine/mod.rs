@@ -28,9 +28,11 @@ mod targets;
 mod tee;
 mod validate;
 pub mod write;
+mod written;
 
 pub use self::cache::{Cache, CacheBuilder, InvalidateError, NamespaceHandle};
 pub use self::route::{Pending, Route, Step};
 pub use self::serve::{Changes, Origin, Refresh, Served};
 pub use self::spawn::{Detached, Lifeline, Spawn, Surviving};
+pub(crate) use self::status::CACHE_STATUS;
 pub use self::tee::{Drain, ServedBody};

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 
 use crate::body::{Pieces, ReplyBody};
 use crate::entry::StoredHead;
@@ -19,23 +19,20 @@ pub(crate) fn part(
     stored: &StoredHead,
     body: &Bytes,
     headers: &mut HeaderMap,
-) -> Option<Response<ReplyBody>> {
+) -> Option<(StatusCode, ReplyBody)> {
     if !request.headers().contains_key(header::RANGE)
         || request.method() != Method::GET
         || stored.status != StatusCode::OK
     {
         return None;
     }
-    let (status, body) = match asked(request.headers(), &stored.headers, body.len()) {
-        Asked::Whole => return None,
+    match asked(request.headers(), stored.headers.table(), body.len()) {
+        Asked::Whole => None,
         Asked::Unsatisfiable => {
-            (unsatisfiable(body.len(), headers), ReplyBody::Whole(Bytes::new()))
+            Some((unsatisfiable(body.len(), headers), ReplyBody::Whole(Bytes::new())))
         }
-        Asked::Parts(parts) => (StatusCode::PARTIAL_CONTENT, cut(&parts, body, headers)?),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    Some(response)
+        Asked::Parts(parts) => Some((StatusCode::PARTIAL_CONTENT, cut(&parts, body, headers)?)),
+    }
 }
 
 /// The parts as content; `None` if they had better not be taken apart.

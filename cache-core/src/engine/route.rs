@@ -187,7 +187,7 @@ impl Route {
         let Shared { cache, rules, .. } = &*self.shared;
         tracing::debug!(key = %entry.key(), ?how, age = state.age.as_secs(), "reused");
         match entry.response() {
-            Some(stored) => reply(rules, &cache.name, head, entry, stored, state, how),
+            Some(stored) => reply(rules, cache, head, entry, stored, state, how),
             // Only responses are resolved to be served: a search that ends otherwise is a bug.
             None => {
                 tracing::error!(key = %entry.key(), "what was found is no response");

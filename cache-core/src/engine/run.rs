@@ -323,7 +323,7 @@ impl Route {
         let stored = store(recording).await;
         life.release();
         let etag =
-            stored.as_ref().ok().and_then(|entry| entry.response()?.headers.get(header::ETAG));
+            stored.as_ref().ok().and_then(|entry| entry.response()?.headers.get(&header::ETAG));
         if let Some(etag) = etag {
             response.headers_mut().insert(header::ETAG, etag.clone());
         }

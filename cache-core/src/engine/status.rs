@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, EXPIRES, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 
+use super::cache::Inner;
+use super::written;
 use crate::key::Key;
 use crate::policy::Rules;
 use crate::policy::freshness::Freshness;
@@ -12,7 +14,7 @@ use crate::policy::rules::DownstreamValue;
 use crate::policy::setting::CacheStatusRule;
 use crate::reason::{Forwarded, Reason};
 
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// How a response came about.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,34 @@ impl From<&Freshness> for Seconds {
     }
 }
 
+/// The values of the fields that say of a stored response how it is served, in the order of
+/// [`Rules::own_fields`].
+pub(crate) fn of_hit(
+    rules: &Rules,
+    cache: &Inner,
+    key: &Key,
+    state: &Freshness,
+    story: Story,
+) -> impl Iterator<Item = HeaderValue> + use<> {
+    let age = rules.age.then(|| written::age(state.age.as_secs()));
+    let hit = rules.status_header.as_ref().map(|field| field.hit.clone());
+    let status = match (rules.cache_status, story) {
+        (CacheStatusRule::Off, _) => None,
+        (CacheStatusRule::Plain, Story::Hit { ttl, why_stale: None }) if ttl.0 >= 0 => {
+            let write = || member(&cache.name, None, story);
+            Some(written::hit(cache.id, ttl.0.unsigned_abs(), write))
+        }
+        (CacheStatusRule::Plain, _) => Some(member(&cache.name, None, story)),
+        (CacheStatusRule::Detail, _) => Some(member(&cache.name, Some(key), story)),
+    };
+    [age, hit, status].into_iter().flatten()
+}
+
+/// Whether a field of ours stays beside what others have said in it.
+pub(crate) fn adds(name: &HeaderName) -> bool {
+    *name == CACHE_STATUS
+}
+
 /// Writes both fields, and the downstream `Cache-Control` where the response has none.
 pub(crate) fn tell(
     rules: &Rules,
@@ -73,6 +103,10 @@ pub(crate) fn tell(
 
 /// Adds our member after those of caches nearer to the origin.
 pub(crate) fn append(name: &str, key: Option<&Key>, story: Story, headers: &mut HeaderMap) {
+    headers.append(CACHE_STATUS, member(name, key, story));
+}
+
+fn member(name: &str, key: Option<&Key>, story: Story) -> HeaderValue {
     let mut text = String::with_capacity(64);
     text.push_str(name);
     // Writing into a string cannot fail.
@@ -96,14 +130,17 @@ pub(crate) fn append(name: &str, key: Option<&Key>, story: Story, headers: &mut 
     if let Some(key) = key {
         let _ = write!(text, "; key=\"{key}\"");
     }
-    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
-        headers.append(CACHE_STATUS, value);
-    }
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
+        // The name was checked when the cache was built; nothing else comes from outside.
+        .unwrap_or_else(|_| HeaderValue::from_static("cache"))
 }
 
 /// Only what is or will be in the store may be called reusable, and nothing that sets a cookie, or
 /// whose life the handler states itself by `Expires`; `no-store` may be said of anything.
-fn downstream(rules: &Rules, story: Story, headers: &mut HeaderMap) {
+pub(crate) fn downstream(rules: &Rules, story: Story, headers: &mut HeaderMap) {
+    if matches!(rules.downstream, DownstreamValue::Leave) {
+        return;
+    }
     if headers.contains_key(CACHE_CONTROL) {
         return;
     }

@@ -131,12 +131,11 @@ impl Route {
     }
 
     /// The confirmed response for this client alone.
-    fn unstored(&self, entry: &Entry, stored: &StoredHead, headers: HeaderMap) -> Entry {
+    fn unstored(&self, entry: &Entry, stored: &StoredHead, mut headers: HeaderMap) -> Entry {
         let Shared { cache, rules, .. } = &*self.shared;
         let now = cache.clock.now();
-        let mut head = stored.clone();
-        head.headers = headers;
-        merge_vary(rules, &mut head.headers);
+        merge_vary(rules, &mut headers);
+        let head = StoredHead { headers: headers.into(), ..stored.clone() };
         let content = Content::Response(head);
         Entry::new(*entry.key(), Tags::default(), now, content, entry.body().clone())
     }

@@ -1,6 +1,7 @@
 //! What a store holds.
 
 pub mod codec;
+mod fields;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+pub use self::fields::StoredFields;
 use crate::key::Key;
 use crate::key::vary::{Presented, VariantRecord};
 use crate::tag::Tags;
@@ -48,7 +50,7 @@ pub struct StoredHead {
     /// The status code.
     pub status: StatusCode,
     /// The fields, in order, without hop-by-hop ones.
-    pub headers: HeaderMap,
+    pub headers: StoredFields,
     /// How long, and how far beyond, the response may be served.
     pub life: Life,
     /// The request's values for the fields that the response nominated.
@@ -60,13 +62,8 @@ pub struct StoredHead {
 impl StoredHead {
     /// A head from its parts.
     #[must_use]
-    pub const fn new(
-        status: StatusCode,
-        headers: HeaderMap,
-        life: Life,
-        presented: Presented,
-    ) -> Self {
-        Self { status, headers, life, presented, etag_is_ours: false }
+    pub fn new(status: StatusCode, headers: HeaderMap, life: Life, presented: Presented) -> Self {
+        Self { status, headers: headers.into(), life, presented, etag_is_ours: false }
     }
 }
 

@@ -41,20 +41,21 @@ pub fn needs_origin(method: &Method, request: &HeaderMap) -> bool {
 /// Turns the head of a 200 into that of its 304 (§15.4.5): the representation's metadata goes,
 /// except what helps a client to update its own copy; nothing is said of a body or a cookie.
 pub fn reduce_to_not_modified(headers: &mut HeaderMap) {
-    const GONE: [HeaderName; 7] = [
-        header::CONTENT_LENGTH,
-        header::CONTENT_TYPE,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LANGUAGE,
-        header::CONTENT_RANGE,
-        header::TRANSFER_ENCODING,
-        header::SET_COOKIE,
-    ];
-    for name in GONE {
+    let etag = headers.contains_key(header::ETAG);
+    let gone = |name: &&HeaderName| !stays_when_not_modified(name, etag);
+    let gone: Vec<HeaderName> = headers.keys().filter(gone).cloned().collect();
+    for name in gone {
         headers.remove(name);
     }
-    if headers.contains_key(header::ETAG) {
-        headers.remove(header::LAST_MODIFIED);
+}
+
+/// Whether a 304 keeps this field of its 200; `etag` says whether that has an entity tag.
+pub(crate) fn stays_when_not_modified(name: &HeaderName, etag: bool) -> bool {
+    match name.as_str() {
+        "content-length" | "content-type" | "content-encoding" | "content-language"
+        | "content-range" | "transfer-encoding" | "set-cookie" => false,
+        "last-modified" => !etag,
+        _ => true,
     }
 }
 

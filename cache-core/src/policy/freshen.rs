@@ -24,7 +24,7 @@ pub(crate) fn merged(
         HeaderName::from_static("content-md5"),
         HeaderName::from_static("content-digest"),
     ];
-    let own = stored.headers.get(header::ETAG).filter(|_| !stored.etag_is_ours);
+    let own = stored.headers.get(&header::ETAG).filter(|_| !stored.etag_is_ours);
     if let (Some(own), Some(other)) = (own, answer.get(header::ETAG))
         && !entity_tag::weakly_equal(own, other)
     {
@@ -35,7 +35,7 @@ pub(crate) fn merged(
     for name in OF_THE_CONTENT {
         news.remove(name);
     }
-    let mut merged = stored.headers.clone();
+    let mut merged = stored.headers.to_map();
     if stored.etag_is_ours {
         merged.remove(header::ETAG);
     }
@@ -56,7 +56,7 @@ pub(crate) fn merged(
 pub(crate) fn confirms(stored: &StoredHead, length: usize, answer: &HeaderMap) -> bool {
     let same = |name: &HeaderName| {
         let ours = stored.etag_is_ours && *name == header::ETAG;
-        !ours && stored.headers.get_all(name).iter().eq(answer.get_all(name).iter())
+        !ours && stored.headers.get_all(name).eq(answer.get_all(name).iter())
     };
     let mut validators =
         [header::ETAG, header::LAST_MODIFIED].into_iter().filter(|name| answer.contains_key(name));

@@ -300,10 +300,10 @@ pub(crate) struct Validators {
 impl Validators {
     /// Those of a stored response.
     pub(crate) fn of(stored: &StoredHead) -> Self {
-        let etag = stored.headers.get(header::ETAG).filter(|_| !stored.etag_is_ours);
+        let etag = stored.headers.get(&header::ETAG).filter(|_| !stored.etag_is_ours);
         Self {
             etag: etag.cloned(),
-            last_modified: stored.headers.get(header::LAST_MODIFIED).cloned(),
+            last_modified: stored.headers.get(&header::LAST_MODIFIED).cloned(),
         }
     }
 

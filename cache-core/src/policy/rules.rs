@@ -14,6 +14,7 @@ use super::setting::{
 };
 use super::spec::{Nullable, Spec};
 use super::{Code, KeyFunction, Lifetime, Policy};
+use crate::engine::CACHE_STATUS;
 use crate::key::query::QueryRule;
 use crate::key::vary::MAX_NOMINATED;
 use crate::tag::Tag;
@@ -61,6 +62,9 @@ pub(crate) struct Rules {
     pub(crate) code: Code,
     /// What is added to `Vary`: the fields that the key depends on.
     pub(crate) emitted_vary: Vec<HeaderName>,
+    /// What is written into every answer: `Age`, the field that says `HIT`, `Cache-Status`, as far
+    /// as they are wanted.
+    pub(crate) own_fields: Arc<[HeaderName]>,
 }
 
 /// Where the key's text comes from.
@@ -148,9 +152,10 @@ impl Rules {
             age: spec.age.unwrap_or(true),
             status_header: status_header(spec)?,
             cache_status: spec.cache_status.unwrap_or_default(),
+            own_fields: Arc::default(),
             code,
         };
-        Ok(rules)
+        Ok(Self { own_fields: own_fields(&rules), ..rules })
     }
 
     /// Whether a request's own directives are heeded.
@@ -177,6 +182,13 @@ impl Rules {
             || matches!(self.key, KeySource::Function(_))
             || self.code.condition.is_some()
     }
+}
+
+fn own_fields(rules: &Rules) -> Arc<[HeaderName]> {
+    let age = rules.age.then_some(header::AGE);
+    let hit = rules.status_header.as_ref().map(|field| field.name.clone());
+    let status = (rules.cache_status != CacheStatusRule::Off).then_some(CACHE_STATUS);
+    [age, hit, status].into_iter().flatten().collect()
 }
 
 fn has_placeholder(template: &Template) -> bool {

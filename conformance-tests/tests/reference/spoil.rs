@@ -28,11 +28,11 @@ pub(crate) fn spoil(entry: Entry, bug: Option<Bug>) -> Entry {
             with_body(&entry, text.into())
         }
         Some(Bug::FieldsMerged) => with_head(&entry, |head| {
-            let names: Vec<_> = head.headers.keys().cloned().collect();
-            for name in names {
-                let last = head.headers.get_all(&name).iter().next_back().cloned().unwrap();
-                head.headers.insert(name, last);
+            let mut merged = http::HeaderMap::new();
+            for (name, last) in head.headers.iter() {
+                merged.insert(name, last.clone());
             }
+            head.headers = merged.into();
         }),
         Some(Bug::LifeInSeconds) => with_head(&entry, |head| {
             let seconds = unix_millis(head.life.stored_at) / 1_000;

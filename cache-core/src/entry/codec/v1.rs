@@ -89,7 +89,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Content, DecodeError> {
     match head {
         Head::Response { status, fields, life, presented } => Ok(Content::Response(StoredHead {
             status: read_status(status)?,
-            headers: read_fields(fields)?,
+            headers: read_fields(fields)?.into(),
             life: read_life(&life),
             presented: read_presented(presented)?,
             etag_is_ours: false,

@@ -1,0 +1,243 @@
+//! The fields of a stored response, laid out to be sent.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+
+/// The fields of a stored response, in order, without hop-by-hop ones.
+///
+/// Inside lies a table that is copied for each answer. Where the engine has made room in it for the
+/// fields that it writes into every answer itself, an answer needs no table to grow and no name to
+/// be looked up; that room is nowhere to be seen from outside.
+#[derive(Clone, Debug, Default)]
+pub struct StoredFields {
+    map: HeaderMap,
+    room: Option<Room>,
+}
+
+/// The last fields of a table, kept for the cache's own.
+#[derive(Clone, Debug)]
+struct Room {
+    names: Arc<[HeaderName]>,
+    /// Before them the body's length is stated, which the response itself has not.
+    length: bool,
+}
+
+impl StoredFields {
+    /// The names and values, in order. Several lines of one name follow each other.
+    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.map.iter().take(self.len())
+    }
+
+    /// The first value of a field.
+    #[must_use]
+    pub fn get(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        if self.is_in_room(name) { None } else { self.map.get(name) }
+    }
+
+    /// All values of a field, in order.
+    pub fn get_all<'f>(&'f self, name: &HeaderName) -> impl Iterator<Item = &'f HeaderValue> {
+        let lines = Some(name).filter(|name| !self.is_in_room(name));
+        lines.map(|name| self.map.get_all(name).iter()).into_iter().flatten()
+    }
+
+    /// How many lines there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.map.len() - self.hidden()
+    }
+
+    /// Whether there is no field.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// For how many fields memory is held.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.map.capacity()
+    }
+
+    /// A table of these fields alone.
+    #[must_use]
+    pub fn to_map(&self) -> HeaderMap {
+        if self.room.is_none() {
+            return self.map.clone();
+        }
+        let mut map = HeaderMap::with_capacity(self.len());
+        self.copy_if(|_| true, &mut map);
+        map
+    }
+
+    /// The same with room for the cache's own fields, and with the length of the body, if that is
+    /// known and not stated already. Nothing changes if one of the names is taken.
+    pub(crate) fn with_room(self, names: &Arc<[HeaderName]>, length: Option<usize>) -> Self {
+        let taken = names.iter().any(|name| self.map.contains_key(name));
+        if self.room.is_some() || taken {
+            return self;
+        }
+        let length = length.filter(|_| !self.map.contains_key(CONTENT_LENGTH));
+        // A new table, so that it has no more places than it needs.
+        let mut map = HeaderMap::with_capacity(self.map.len() + names.len() + 1);
+        self.copy_if(|_| true, &mut map);
+        if let Some(length) = length {
+            map.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        for name in names.iter() {
+            map.insert(name, HeaderValue::from_static(""));
+        }
+        if map.len() != self.map.len() + names.len() + usize::from(length.is_some()) {
+            // A name occurs twice; there is no telling whose place it is.
+            return self;
+        }
+        Self { map, room: Some(Room { names: Arc::clone(names), length: length.is_some() }) }
+    }
+
+    /// The fields of an answer. `own` are the values of the fields in `names`, in that order; a
+    /// field that the response has already stays beside them if `adds` says so of its name.
+    pub(crate) fn answer(
+        &self,
+        names: &Arc<[HeaderName]>,
+        own: impl Iterator<Item = HeaderValue>,
+        adds: impl Fn(&HeaderName) -> bool,
+    ) -> HeaderMap {
+        if self.room.as_ref().is_some_and(|room| Arc::ptr_eq(&room.names, names)) {
+            let mut map = self.map.clone();
+            let before = map.len() - names.len();
+            for (place, value) in map.values_mut().skip(before).zip(own) {
+                *place = value;
+            }
+            return map;
+        }
+        let mut map = HeaderMap::with_capacity(self.len() + names.len() + 1);
+        self.copy_if(|_| true, &mut map);
+        put(&mut map, names, own, adds);
+        map
+    }
+
+    /// The same with only those fields that `kept` names.
+    pub(crate) fn part(
+        &self,
+        kept: impl Fn(&HeaderName) -> bool,
+        names: &[HeaderName],
+        own: impl Iterator<Item = HeaderValue>,
+        adds: impl Fn(&HeaderName) -> bool,
+    ) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.len().min(6) + names.len());
+        self.copy_if(kept, &mut map);
+        put(&mut map, names, own, adds);
+        map
+    }
+
+    /// The table as it is, with the room in it.
+    pub(crate) const fn table(&self) -> &HeaderMap {
+        &self.map
+    }
+
+    fn copy_if(&self, kept: impl Fn(&HeaderName) -> bool, to: &mut HeaderMap) {
+        for (name, value) in self.iter().filter(|(name, _)| kept(name)) {
+            to.append(name, value.clone());
+        }
+    }
+
+    fn hidden(&self) -> usize {
+        self.room.as_ref().map_or(0, |room| room.names.len() + usize::from(room.length))
+    }
+
+    fn is_in_room(&self, name: &HeaderName) -> bool {
+        self.room
+            .as_ref()
+            .is_some_and(|room| room.names.contains(name) || room.length && *name == CONTENT_LENGTH)
+    }
+}
+
+fn put(
+    map: &mut HeaderMap,
+    names: &[HeaderName],
+    own: impl Iterator<Item = HeaderValue>,
+    adds: impl Fn(&HeaderName) -> bool,
+) {
+    for (name, value) in names.iter().zip(own) {
+        if adds(name) {
+            map.append(name, value);
+        } else {
+            map.insert(name, value);
+        }
+    }
+}
+
+impl From<HeaderMap> for StoredFields {
+    fn from(map: HeaderMap) -> Self {
+        Self { map, room: None }
+    }
+}
+
+/// Equal if the same names have the same lines; the order of names does not count, and neither does
+/// the room.
+impl PartialEq for StoredFields {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_map() == other.to_map()
+    }
+}
+
+impl Eq for StoredFields {}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{AGE, ETAG, SET_COOKIE};
+
+    use super::*;
+
+    fn fields() -> StoredFields {
+        let mut map = HeaderMap::new();
+        for (name, value) in [(ETAG, "\"a\""), (SET_COOKIE, "a=1"), (SET_COOKIE, "b=2")] {
+            map.append(name, HeaderValue::from_static(value));
+        }
+        StoredFields::from(map)
+    }
+
+    fn own() -> (Arc<[HeaderName]>, [HeaderValue; 2]) {
+        let names = [AGE, HeaderName::from_static("cache-status")];
+        (Arc::from(names), ["7", "ours"].map(HeaderValue::from_static))
+    }
+
+    #[test]
+    fn room_is_not_to_be_seen() {
+        let (names, _) = own();
+        let roomy = fields().with_room(&names, Some(3));
+        assert_eq!(roomy, fields());
+        assert_eq!(roomy.len(), 3);
+        assert!(roomy.iter().eq(fields().iter()));
+        assert_eq!((roomy.get(&AGE), roomy.get(&CONTENT_LENGTH)), (None, None));
+        assert_eq!(roomy.get(&ETAG).unwrap(), "\"a\"");
+    }
+
+    #[test]
+    fn an_answer_is_the_same_with_and_without_room() {
+        let (names, own) = own();
+        let adds = |name: &HeaderName| *name == "cache-status";
+        let roomy = fields().with_room(&names, None);
+        let with = roomy.answer(&names, own.clone().into_iter(), adds);
+        let without = fields().answer(&names, own.clone().into_iter(), adds);
+        assert_eq!(with, without);
+        assert_eq!(with.get(AGE).unwrap(), "7");
+        assert_eq!(with.len(), 5);
+        // Another route's names find no room here, and need none.
+        let others: Arc<[HeaderName]> = Arc::from([AGE]);
+        assert_eq!(roomy.answer(&others, own.into_iter(), adds).len(), 4);
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_kept_or_replaced() {
+        let (names, own) = own();
+        let mut map = fields().to_map();
+        map.insert("cache-status", HeaderValue::from_static("theirs"));
+        map.insert(AGE, HeaderValue::from_static("1"));
+        let taken = StoredFields::from(map).with_room(&names, None);
+        let answer = taken.answer(&names, own.into_iter(), |name| *name == "cache-status");
+        let lines: Vec<_> = answer.get_all("cache-status").iter().collect();
+        assert_eq!(lines, ["theirs", "ours"]);
+        assert_eq!(answer.get(AGE).unwrap(), "7");
+    }
+}
