@@ -62,6 +62,26 @@ impl cache_core::body::Body for Incoming {
     }
 }
 
+/// No body, whose length is not to be stated.
+#[derive(Debug)]
+pub(crate) struct Absent;
+
+impl HttpBody for Absent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+}
+
 /// The engine's body, as axum sends it.
 #[derive(Debug)]
 pub(crate) struct Outgoing(pub(crate) ServedBody<Incoming, TokioSpawn>);

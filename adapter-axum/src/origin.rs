@@ -70,7 +70,7 @@ impl Sight {
     }
 }
 
-/// A service that was readied, and what it is to be called with.
+/// A service, and what it is to be called with.
 #[derive(Debug)]
 pub(crate) struct AxumOrigin<S> {
     inner: S,
@@ -118,6 +118,7 @@ where
             self.request.extensions_mut().insert(wishes);
         }
         self.request.extensions_mut().insert(self.cache);
+        std::future::poll_fn(|cx| self.inner.poll_ready(cx)).await?;
         Ok(self.inner.call(self.request).await?.into_response().map(Incoming))
     }
 }

@@ -1,5 +1,6 @@
 //! The service.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -11,29 +12,40 @@ use cache_core::engine::{Origin as _, Pending, Route, ServedBody, Spawn as _, St
 use cache_core::explain::Explain;
 use tower_service::Service;
 
-use crate::body::{Outgoing, TokioSpawn};
+use crate::body::{Absent, Outgoing, TokioSpawn};
 use crate::cache::Cache;
 use crate::future::ResponseFuture;
 use crate::guard::Guards;
 use crate::origin::{AxumOrigin, Sight};
 
 /// A service whose answers are cached. Made by [`CacheLayer`](crate::CacheLayer).
-#[derive(Clone, Debug)]
+///
+/// It is always ready: an answer from the cache does not wait for the service inside. A request
+/// that goes on to that service calls a clone of it as soon as the clone is ready.
+#[derive(Debug)]
 pub struct CacheService<S> {
-    inner: S,
+    /// Cloned only for requests that reach it; frameworks clone the whole service for each.
+    inner: Arc<S>,
     route: Route,
     guards: Guards,
 }
 
 impl<S> CacheService<S> {
-    pub(crate) const fn new(inner: S, route: Route, guards: Guards) -> Self {
-        Self { inner, route, guards }
+    pub(crate) fn new(inner: S, route: Route, guards: Guards) -> Self {
+        Self { inner: Arc::new(inner), route, guards }
+    }
+}
+
+impl<S> Clone for CacheService<S> {
+    fn clone(&self) -> Self {
+        let (route, guards) = (self.route.clone(), self.guards.clone());
+        Self { inner: Arc::clone(&self.inner), route, guards }
     }
 }
 
 impl<S> Service<Request<Body>> for CacheService<S>
 where
-    S: Service<Request<Body>> + Clone + Send + 'static,
+    S: Service<Request<Body>> + Clone + Send + Sync + 'static,
     S::Response: IntoResponse,
     S::Error: Send + 'static,
     S::Future: Send,
@@ -42,8 +54,8 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S::Error>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut req: Request<Body>) -> Self::Future {
@@ -73,13 +85,14 @@ where
 
 impl<S> CacheService<S>
 where
-    S: Service<Request<Body>> + Clone + Send + 'static,
+    S: Service<Request<Body>> + Clone + Send + Sync + 'static,
     S::Response: IntoResponse,
     S::Error: Send + 'static,
     S::Future: Send,
 {
-    fn call_guarded(&mut self, req: Request<Body>) -> ResponseFuture<S::Error> {
-        let (inner, route, guards) = (self.readied(), self.route.clone(), self.guards.clone());
+    fn call_guarded(&self, req: Request<Body>) -> ResponseFuture<S::Error> {
+        let (inner, route) = (Arc::clone(&self.inner), self.route.clone());
+        let guards = self.guards.clone();
         let life = route.lifeline();
         ResponseFuture::task(life.clone(), async move {
             let (mut parts, body) = req.into_parts();
@@ -98,22 +111,16 @@ where
                 Begun::Pending(pending) => {
                     let sight = sight.complete(&route, &mut request);
                     let cache = Cache::from(route.cache());
-                    let origin = AxumOrigin::new(inner, request, sight, cache);
+                    let origin = AxumOrigin::new(S::clone(&inner), request, sight, cache);
                     serve(&route, pending, origin, life).await
                 }
             }
         })
     }
 
-    fn origin(&mut self, mut request: Request, sight: Sight) -> AxumOrigin<S> {
+    fn origin(&self, mut request: Request, sight: Sight) -> AxumOrigin<S> {
         let sight = sight.complete(&self.route, &mut request);
-        AxumOrigin::new(self.readied(), request, sight, Cache::from(self.route.cache()))
-    }
-
-    /// The service that was readied is the one to call; its clone takes its place.
-    fn readied(&mut self) -> S {
-        let inner = self.inner.clone();
-        std::mem::replace(&mut self.inner, inner)
+        AxumOrigin::new(S::clone(&self.inner), request, sight, Cache::from(self.route.cache()))
     }
 }
 
@@ -136,6 +143,7 @@ fn begin(route: &Route, head: RequestHead<'_>) -> Begun {
 fn outgoing(body: ReplyBody) -> Body {
     match body {
         ReplyBody::Whole(bytes) => Body::from(bytes),
+        ReplyBody::Absent => Body::new(Absent),
         body => Body::new(Outgoing(ServedBody::reply(body))),
     }
 }

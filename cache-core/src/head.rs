@@ -6,6 +6,7 @@ use std::fmt;
 
 use http::{Extensions, HeaderMap, Method, Uri};
 
+use crate::field::notes::{Noted, Notes};
 use crate::wishes::Wishes;
 
 /// The head of a request, borrowed from the framework's own, and what the adapter knows beside
@@ -22,12 +23,13 @@ pub struct RequestHead<'a> {
     has_body: bool,
     guarded: bool,
     outer: Option<&'a Wishes>,
+    notes: Notes,
 }
 
 impl<'a> RequestHead<'a> {
     /// A head. `uri` is the target exactly as the client sent it, never shortened by a router.
     #[must_use]
-    pub const fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
+    pub fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
         Self {
             method,
             uri,
@@ -39,6 +41,7 @@ impl<'a> RequestHead<'a> {
             has_body: false,
             guarded: false,
             outer: None,
+            notes: Notes::of(headers),
         }
     }
 
@@ -132,6 +135,9 @@ impl<'a> RequestHead<'a> {
     pub(crate) fn authority(&self) -> Option<&'a [u8]> {
         let host = || self.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
         self.uri.authority().map(|authority| authority.as_str().as_bytes()).or_else(host)
+    /// Whether the request has a field that decides something.
+    pub(crate) const fn has(&self, noted: Noted) -> bool {
+        self.notes.has(noted)
     }
 
     pub(crate) const fn has_body(&self) -> bool {

@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 
 use crate::body::{Pieces, ReplyBody};
 use crate::entry::StoredHead;
+use crate::field::notes::Noted;
 use crate::field::range::{Asked, asked};
 use crate::head::RequestHead;
 
@@ -20,7 +21,7 @@ pub(crate) fn part(
     body: &Bytes,
     headers: &mut HeaderMap,
 ) -> Option<(StatusCode, ReplyBody)> {
-    if !request.headers().contains_key(header::RANGE)
+    if !request.has(Noted::Range)
         || request.method() != Method::GET
         || stored.status != StatusCode::OK
     {

@@ -9,6 +9,7 @@ use super::status::{self, Seconds, Story};
 use crate::body::ReplyBody;
 use crate::entry::{Entry, StoredHead};
 use crate::field::conditional;
+use crate::field::notes::Noted;
 use crate::head::RequestHead;
 use crate::policy::Rules;
 use crate::policy::freshness::Freshness;
@@ -41,7 +42,8 @@ pub(crate) fn reply(
 ) -> Response<ReplyBody> {
     let method = request.method();
     let table = stored.headers.table();
-    let known = conditional::not_modified(method, request.headers(), stored.status, table);
+    let known = request.has(Noted::Validator)
+        && conditional::not_modified(method, request.headers(), stored.status, table);
     let mut response = Response::new(ReplyBody::Absent);
     *response.headers_mut() = fields(rules, cache, entry, stored, state, how, known);
     *response.status_mut() = if known { StatusCode::NOT_MODIFIED } else { stored.status };

@@ -8,6 +8,7 @@ pub mod entity_tag;
 pub mod groups;
 pub mod hop_by_hop;
 pub mod list;
+pub(crate) mod notes;
 pub mod range;
 pub mod reference;
 pub mod targeted;

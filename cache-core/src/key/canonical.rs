@@ -6,6 +6,8 @@
 //! with a count of zero). Changing anything here changes every key of every deployment: the
 //! golden vectors in `tests/it/golden.rs` must then move with a changelog entry.
 
+use smallvec::SmallVec;
+
 use super::Digest;
 use crate::tag::template::Expanded;
 
@@ -58,12 +60,13 @@ pub enum Part {
 /// Writes parts into one buffer.
 #[derive(Debug)]
 pub struct Canonical {
-    buffer: Vec<u8>,
+    /// Long enough for most requests without an allocation.
+    buffer: SmallVec<[u8; 256]>,
 }
 
 impl Default for Canonical {
     fn default() -> Self {
-        let mut buffer = Vec::with_capacity(256);
+        let mut buffer = SmallVec::new();
         buffer.push(VERSION);
         Self { buffer }
     }
@@ -78,9 +81,18 @@ impl Canonical {
 
     /// Appends a part.
     pub fn part(&mut self, part: Part, bytes: &[u8]) {
-        self.buffer.push(part as u8);
-        self.length(bytes.len());
+        let [a, b, c, d] = length(bytes.len());
+        self.buffer.extend_from_slice(&[part as u8, a, b, c, d]);
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Appends a part whose ASCII letters do not differ by case.
+    pub fn part_lowercase(&mut self, part: Part, bytes: &[u8]) {
+        self.part(part, bytes);
+        let start = self.buffer.len() - bytes.len();
+        if let Some(written) = self.buffer.get_mut(start..) {
+            written.make_ascii_lowercase();
+        }
     }
 
     /// Appends a part with a name and any number of values, in order. No value at all is another
@@ -88,10 +100,10 @@ impl Canonical {
     pub fn named<'v, I: Iterator<Item = &'v [u8]>>(&mut self, part: Part, name: &[u8], values: I) {
         self.part(part, name);
         let count_at = self.buffer.len();
-        self.length(0);
+        self.buffer.extend_from_slice(&length(0));
         let mut count = 0_u32;
         for value in values {
-            self.length(value.len());
+            self.buffer.extend_from_slice(&length(value.len()));
             self.buffer.extend_from_slice(value);
             count += 1;
         }
@@ -122,11 +134,10 @@ impl Canonical {
     pub fn as_bytes(&self) -> &[u8] {
         &self.buffer
     }
+}
 
-    fn length(&mut self, length: usize) {
-        // Heads are bounded far below 4 GiB by every HTTP server; a saturated length would still
-        // be followed by different bytes.
-        let length = u32::try_from(length).unwrap_or(u32::MAX);
-        self.buffer.extend_from_slice(&length.to_be_bytes());
-    }
+fn length(length: usize) -> [u8; 4] {
+    // Heads are bounded far below 4 GiB by every HTTP server; a saturated length would still be
+    // followed by different bytes.
+    u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes()
 }

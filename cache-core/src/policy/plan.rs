@@ -10,6 +10,7 @@ use super::rules::KeySource;
 use super::setting::{Authorization, Cookies, UnsafeInvalidates};
 use crate::entry::StoredHead;
 use crate::field::cache_control::CacheControl;
+use crate::field::notes::Noted;
 use crate::field::{conditional, cookie};
 use crate::head::RequestHead;
 use crate::key::canonical::{Canonical, Part};
@@ -34,19 +35,20 @@ pub(crate) fn admit(rules: &Rules, head: &RequestHead<'_>) -> Result<(), Reason>
     if !rules.methods.contains(head.method()) {
         return Err(Reason::Method);
     }
-    if headers.contains_key(header::AUTHORIZATION) && rules.authorization == Authorization::Bypass {
+    if head.has(Noted::Authorization) && rules.authorization == Authorization::Bypass {
         return Err(Reason::Authorization);
     }
-    if headers.contains_key(header::COOKIE) && rules.cookies == Cookies::Bypass {
+    if head.has(Noted::Cookie) && rules.cookies == Cookies::Bypass {
         return Err(Reason::Cookie);
     }
     if head.has_body() && !body_in_key(head.method()) {
         return Err(Reason::RequestBody);
     }
-    if headers.contains_key(header::UPGRADE) {
+    if head.has(Noted::Upgrade) {
         return Err(Reason::Upgrade);
     }
-    if conditional::needs_origin(head.method(), headers) {
+    let conditional = head.has(Noted::BeforeChange) || head.has(Noted::Validator);
+    if conditional && conditional::needs_origin(head.method(), headers) {
         return Err(Reason::Precondition);
     }
     if rules.honours_client() && CacheControl::of_request(headers).no_store {
