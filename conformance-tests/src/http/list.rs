@@ -152,6 +152,13 @@ macro_rules! __http_scenarios {
                 c101_stale_while_revalidate: Shared "C101",
                 c101_stale_if_error: Alone "C101",
             }
+            rfc9111 {
+                r1_lifetimes_are_the_responses: Shared "C59 C15 mode-http",
+                r2_authorization_needs_a_word_of_the_response: Shared "C67 mode-http",
+                r3_an_unsafe_success_invalidates_its_target: Shared "C81 mode-http",
+                r4_client_directives_are_honoured: Shared "C56 C57 C58 mode-http",
+                c101_parts_of_what_is_stored: Shared "C101",
+            }
             admin {
                 c006_no_external_service_is_needed: Fresh "C6",
                 c008_expired_entries_go_without_a_read: Shared "C8",

@@ -39,6 +39,7 @@ mod methods;
 mod process;
 mod processes;
 mod query;
+mod rfc9111;
 mod scenario;
 mod stale;
 mod statuses;
