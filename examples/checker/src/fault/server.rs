@@ -84,14 +84,18 @@ pub(super) fn fail_over_while_paused(field: &mut Field<'_>) -> Result<(), Error>
 /// A shard's slot moves to another primary, key by key.
 pub(super) fn migrate(field: &mut Field<'_>) -> Result<(), Error> {
     let meta = format!("{}:m", field.some_shard());
-    let from = field.some_primary()?;
-    let to = field.some_primary()?;
+    let primaries = field.deployment.primaries();
+    // The others redirect.
+    let owns = |place: &usize| {
+        field.deployment.node(*place).is_ok_and(|node| node.try_run(&["EXISTS", &meta]).is_ok())
+    };
+    let (from, others): (Vec<_>, Vec<_>) = primaries.into_iter().partition(owns);
+    let chosen = field.random.below(u32::try_from(others.len()).unwrap_or(u32::MAX)) as usize;
+    let (Some(from), Some(to)) = (from.first(), others.get(chosen)) else {
+        return Err(ServerError::new("nowhere to migrate to").into());
+    };
     let nodes = &field.deployment;
-    let (source, target) = (nodes.node(from)?, nodes.node(to)?);
-    if from == to || source.try_run(&["EXISTS", &meta]).is_err() {
-        // Not this one's, or nowhere to go.
-        return Err(ServerError::new("nothing to migrate").into());
-    }
+    let (source, target) = (nodes.node(*from)?, nodes.node(*to)?);
     let slot = source.run::<i64>(&["CLUSTER", "KEYSLOT", &meta])?.to_string();
     let ids: [String; 2] = [source.run(&["CLUSTER", "MYID"])?, target.run(&["CLUSTER", "MYID"])?];
     target.run::<()>(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &ids[0]])?;
