@@ -144,7 +144,7 @@ fn outgoing(body: ReplyBody) -> Body {
     match body {
         ReplyBody::Whole(bytes) => Body::from(bytes),
         ReplyBody::Absent => Body::new(Absent),
-        body => Body::new(Outgoing(ServedBody::reply(body))),
+        body @ ReplyBody::Pieces(_) => Body::new(Outgoing(ServedBody::reply(body))),
     }
 }
 

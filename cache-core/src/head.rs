@@ -135,6 +135,8 @@ impl<'a> RequestHead<'a> {
     pub(crate) fn authority(&self) -> Option<&'a [u8]> {
         let host = || self.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
         self.uri.authority().map(|authority| authority.as_str().as_bytes()).or_else(host)
+    }
+
     /// Whether the request has a field that decides something.
     pub(crate) const fn has(&self, noted: Noted) -> bool {
         self.notes.has(noted)

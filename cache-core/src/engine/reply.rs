@@ -1,6 +1,6 @@
 //! Answers made of stored responses.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Response, StatusCode};
 
 use super::cache::Inner;
@@ -88,10 +88,8 @@ fn fields(
     let own = status::of_hit(rules, cache, entry.key(), state, story);
     let names = &rules.own_fields;
     let mut headers = if not_modified {
-        let table = stored.headers.table();
-        let etag = table.contains_key(header::ETAG);
-        let stays = |name: &HeaderName| conditional::stays_when_not_modified(name, etag);
-        stored.headers.part(stays, names, own, status::adds)
+        let stays = conditional::stays_when_not_modified;
+        stored.headers.answer_not_modified(stays, names, own, status::adds)
     } else {
         stored.headers.answer(names, own, status::adds)
     };

@@ -1,8 +1,8 @@
 //! The fields of a stored response, laid out to be sent.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue};
 
 /// The fields of a stored response, in order, without hop-by-hop ones.
 ///
@@ -13,6 +13,8 @@ use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 pub struct StoredFields {
     map: HeaderMap,
     room: Option<Room>,
+    /// Those that a 304 has, with the same room; made when the first one is sent.
+    of_not_modified: OnceLock<Box<HeaderMap>>,
 }
 
 /// The last fields of a table, kept for the cache's own.
@@ -91,7 +93,8 @@ impl StoredFields {
             // A name occurs twice; there is no telling whose place it is.
             return self;
         }
-        Self { map, room: Some(Room { names: Arc::clone(names), length: length.is_some() }) }
+        let room = Room { names: Arc::clone(names), length: length.is_some() };
+        Self { map, room: Some(room), of_not_modified: OnceLock::new() }
     }
 
     /// The fields of an answer. `own` are the values of the fields in `names`, in that order; a
@@ -102,13 +105,8 @@ impl StoredFields {
         own: impl Iterator<Item = HeaderValue>,
         adds: impl Fn(&HeaderName) -> bool,
     ) -> HeaderMap {
-        if self.room.as_ref().is_some_and(|room| Arc::ptr_eq(&room.names, names)) {
-            let mut map = self.map.clone();
-            let before = map.len() - names.len();
-            for (place, value) in map.values_mut().skip(before).zip(own) {
-                *place = value;
-            }
-            return map;
+        if self.has_room_for(names) {
+            return fill(self.map.clone(), names, own);
         }
         let mut map = HeaderMap::with_capacity(self.len() + names.len() + 1);
         self.copy_if(|_| true, &mut map);
@@ -116,16 +114,31 @@ impl StoredFields {
         map
     }
 
-    /// The same with only those fields that `kept` names.
-    pub(crate) fn part(
+    /// The same for a 304, which has only those fields that `kept` names, which learns whether there is an
+    /// entity tag: always the same ones.
+    pub(crate) fn answer_not_modified(
         &self,
-        kept: impl Fn(&HeaderName) -> bool,
-        names: &[HeaderName],
+        kept: impl Fn(&HeaderName, bool) -> bool,
+        names: &Arc<[HeaderName]>,
         own: impl Iterator<Item = HeaderValue>,
         adds: impl Fn(&HeaderName) -> bool,
     ) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.len().min(6) + names.len());
-        self.copy_if(kept, &mut map);
+        let begun = || {
+            let mut map = HeaderMap::with_capacity(self.len().min(6) + names.len());
+            let etag = self.map.contains_key(ETAG);
+            self.copy_if(|name| kept(name, etag), &mut map);
+            map
+        };
+        if self.has_room_for(names) {
+            let ready = self.of_not_modified.get_or_init(|| {
+                let mut map = begun();
+                let blank = HeaderValue::from_static("");
+                put(&mut map, names, std::iter::repeat(blank), |_| false);
+                Box::new(map)
+            });
+            return fill(HeaderMap::clone(ready), names, own);
+        }
+        let mut map = begun();
         put(&mut map, names, own, adds);
         map
     }
@@ -141,6 +154,10 @@ impl StoredFields {
         }
     }
 
+    fn has_room_for(&self, names: &Arc<[HeaderName]>) -> bool {
+        self.room.as_ref().is_some_and(|room| Arc::ptr_eq(&room.names, names))
+    }
+
     fn hidden(&self) -> usize {
         self.room.as_ref().map_or(0, |room| room.names.len() + usize::from(room.length))
     }
@@ -150,6 +167,19 @@ impl StoredFields {
             .as_ref()
             .is_some_and(|room| room.names.contains(name) || room.length && *name == CONTENT_LENGTH)
     }
+}
+
+/// Writes the values of the last fields of a table.
+fn fill(
+    mut map: HeaderMap,
+    names: &[HeaderName],
+    own: impl Iterator<Item = HeaderValue>,
+) -> HeaderMap {
+    let before = map.len() - names.len();
+    for (place, value) in map.values_mut().skip(before).zip(own) {
+        *place = value;
+    }
+    map
 }
 
 fn put(
@@ -169,7 +199,7 @@ fn put(
 
 impl From<HeaderMap> for StoredFields {
     fn from(map: HeaderMap) -> Self {
-        Self { map, room: None }
+        Self { map, ..Self::default() }
     }
 }
 
@@ -185,7 +215,7 @@ impl Eq for StoredFields {}
 
 #[cfg(test)]
 mod tests {
-    use http::header::{AGE, ETAG, SET_COOKIE};
+    use http::header::{AGE, SET_COOKIE};
 
     use super::*;
 

@@ -13,7 +13,9 @@ use crate::key::Digest;
 pub fn none_match_names(request: &HeaderMap, etag: &HeaderValue) -> bool {
     let Some(wanted) = opaque(etag.as_bytes()) else { return false };
     request.get_all(header::IF_NONE_MATCH).iter().any(|line| {
-        line.as_bytes().trim_ascii() == b"*"
+        // A client sends back what it was sent, mostly.
+        line == etag
+            || line.as_bytes().trim_ascii() == b"*"
             || opaque_tags(line.as_bytes()).any(|tag| tag == wanted)
     })
 }
