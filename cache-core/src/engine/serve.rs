@@ -237,7 +237,8 @@ impl Route {
         if reason == Reason::UnknownPlaceholder {
             self.complain(reason);
         }
-        let change = self.changes(&origin.head()).then(|| Kept::of(&origin.head(), true));
+        let has_function = matches!(rules.key, KeySource::Function(_));
+        let change = self.changes(&origin.head()).then(|| Kept::of(&origin.head(), has_function));
         if change.is_some() {
             life.owe();
         }

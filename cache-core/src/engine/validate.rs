@@ -4,8 +4,10 @@
 //! The ticket was issued before the handler was asked, so the handler's word is as new as any other
 //! response of it; the entry keeps all its old tags beside the new ones.
 
-use http::Response;
-use http::header::HeaderMap;
+use std::time::Duration;
+
+use http::header::{self, HeaderMap};
+use http::{Response, StatusCode};
 
 use super::fill::{Recorded, Recording, forget};
 use super::reply::How;
@@ -13,9 +15,9 @@ use super::route::{Route, Shared};
 use super::run::{Fill, Run};
 use super::status::Seconds;
 use crate::body::ReplyBody;
-use crate::entry::{Content, Entry, StoredHead};
+use crate::entry::{Content, Entry, Life, StoredHead};
 use crate::policy::ResponseHead;
-use crate::policy::freshen::{confirms, merged};
+use crate::policy::freshen::{confirms, merged, updating};
 use crate::policy::freshness::freshness;
 use crate::policy::storable::{Storable, merge_vary};
 use crate::reason::{Forwarded, Reason};
@@ -41,7 +43,11 @@ impl Route {
         let life = entry.response().map(|stored| stored.life);
         let state = life.map(|life| freshness(&life, now)).unwrap_or_default();
         tracing::debug!(key = %entry.key(), ?stored, "validated");
-        self.reply(&kept.head(), &entry, &state, How::Validated { fwd, stored })
+        let mut reply = self.reply(&kept.head(), &entry, &state, How::Validated { fwd, stored });
+        if reply.status() != StatusCode::NOT_MODIFIED && stored != Err(Reason::OtherValidator) {
+            give_own(answer, reply.headers_mut());
+        }
+        reply
     }
 
     /// What a 200 to a HEAD request means for the stored response to a GET that is no longer good
@@ -135,8 +141,22 @@ impl Route {
         let Shared { cache, rules, .. } = &*self.shared;
         let now = cache.clock.now();
         merge_vary(rules, &mut headers);
-        let head = StoredHead { headers: headers.into(), ..stored.clone() };
+        let life = Life::new(now, Duration::ZERO);
+        let head = StoredHead { headers: headers.into(), life, ..stored.clone() };
         let content = Content::Response(head);
         Entry::new(*entry.key(), Tags::default(), now, content, entry.body().clone())
+    }
+}
+
+/// The client that asked gets what the handler said to it and the stored copy must not have: its
+/// cookies, fields that are private.
+fn give_own(answer: &HeaderMap, reply: &mut HeaderMap) {
+    let news = updating(answer);
+    for name in news.keys().filter(|name| **name != header::AGE) {
+        if !reply.contains_key(name) {
+            for line in news.get_all(name) {
+                reply.append(name, line.clone());
+            }
+        }
     }
 }

@@ -17,24 +17,13 @@ pub(crate) fn merged(
     answer: &HeaderMap,
     now: SystemTime,
 ) -> Option<HeaderMap> {
-    const OF_THE_CONTENT: [HeaderName; 5] = [
-        header::CONTENT_ENCODING,
-        header::CONTENT_LENGTH,
-        header::CONTENT_RANGE,
-        HeaderName::from_static("content-md5"),
-        HeaderName::from_static("content-digest"),
-    ];
     let own = stored.headers.get(&header::ETAG).filter(|_| !stored.etag_is_ours);
     if let (Some(own), Some(other)) = (own, answer.get(header::ETAG))
         && !entity_tag::weakly_equal(own, other)
     {
         return None;
     }
-    let mut news = answer.clone();
-    hop_by_hop::strip(&mut news);
-    for name in OF_THE_CONTENT {
-        news.remove(name);
-    }
+    let news = updating(answer);
     let mut merged = stored.headers.to_map();
     if stored.etag_is_ours {
         merged.remove(header::ETAG);
@@ -49,6 +38,23 @@ pub(crate) fn merged(
         merged.insert(header::DATE, date);
     }
     Some(merged)
+}
+
+/// The fields of an answer that speak of the response as a whole, not of a connection or of content.
+pub(crate) fn updating(answer: &HeaderMap) -> HeaderMap {
+    const OF_THE_CONTENT: [HeaderName; 5] = [
+        header::CONTENT_ENCODING,
+        header::CONTENT_LENGTH,
+        header::CONTENT_RANGE,
+        HeaderName::from_static("content-md5"),
+        HeaderName::from_static("content-digest"),
+    ];
+    let mut news = answer.clone();
+    hop_by_hop::strip(&mut news);
+    for name in OF_THE_CONTENT {
+        news.remove(name);
+    }
+    news
 }
 
 /// Whether the answer to a HEAD request is about the stored response to a GET (§4.3.5): it has a

@@ -138,6 +138,7 @@ async fn a_304_that_may_not_be_stored_serves_its_client_only() {
     for _ in 0..2 {
         let valid = later(&rig, 61, &[]).await;
         assert_eq!((valid.body.as_str(), valid.field("x-new")), ("first", "2"));
+        assert_eq!(valid.field("age"), "0");
         assert!(valid.field("cache-status").ends_with("fwd-status=304; detail=no-store"));
     }
 }
@@ -282,4 +283,21 @@ async fn head_of_another_representation_ends_a_stored_get() {
         let (rig, _) = after_head(other, NO_CACHE, 5).await;
         assert_eq!(rig.get("/a").await.body, "third", "{other:?}");
     }
+}
+
+#[tokio::test]
+async fn the_client_that_asked_keeps_what_is_its_own() {
+    use cache_core::policy::setting::SetCookie;
+    const NEWS: Lines = &[
+        ("cache-control", "max-age=60, private=\"x-own\""),
+        ("set-cookie", "a=b"),
+        ("x-own", "1"),
+    ];
+    let (rig, _) = asked(Policy::http().set_cookie(SetCookie::Strip), TAGGED, NEWS);
+    rig.get("/a").await;
+    let valid = later(&rig, 61, &[]).await;
+    assert_eq!((valid.field("set-cookie"), valid.field("x-own")), ("a=b", "1"));
+    let hit = rig.get("/a").await;
+    assert_eq!(hit.field("x-cache"), "HIT");
+    assert!(!hit.headers.contains_key("set-cookie") && !hit.headers.contains_key("x-own"));
 }
