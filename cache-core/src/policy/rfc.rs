@@ -19,6 +19,10 @@ use crate::reason::Reason;
 /// modified, but no more than this (RFC 9111 §4.2.2).
 pub(crate) const MAX_HEURISTIC: Duration = Duration::from_secs(24 * 3600);
 
+/// A `Date` is cut to whole seconds, and servers write the same one for a second: a response that
+/// looks younger than this was made just now.
+const GRAIN: Duration = Duration::from_secs(2);
+
 /// Whether the response may be stored at all (§3), and the directives that say so.
 pub(crate) fn permitted(
     rules: &Rules,
@@ -161,7 +165,6 @@ fn age_at_receipt(headers: &HeaderMap, times: Times) -> Duration {
     let corrected = age::stated(headers).saturating_add(delay);
     let date = conditional::date(headers, &header::DATE);
     let apparent = date.and_then(|date| times.answered.duration_since(date).ok());
-    // Dates are whole seconds: a part of one says nothing.
     let apparent = Duration::from_secs(apparent.unwrap_or_default().as_secs());
-    corrected.max(apparent)
+    corrected.max(if apparent < GRAIN { Duration::ZERO } else { apparent })
 }

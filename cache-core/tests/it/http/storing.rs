@@ -83,6 +83,9 @@ async fn age_is_part_of_the_life() {
         &[], 200, &[("cache-control", "max-age=4294967296"), ("age", "99999999999999999999")] => "zero-ttl";
         // By its Date it is an hour old.
         &[], 200, &[("cache-control", "max-age=3660"), ("date", "Sun, 09 Sep 2001 00:46:40 GMT")] => "60";
+        // Dates are cut to seconds.
+        &[], 200, &[("cache-control", "max-age=60"), ("date", "Sun, 09 Sep 2001 01:46:39 GMT")] => "60";
+        &[], 200, &[("cache-control", "max-age=60"), ("date", "Sun, 09 Sep 2001 01:46:38 GMT")] => "58";
         // A clock that is ahead makes nothing younger.
         &[], 200, &[("cache-control", "max-age=60"), ("date", "Sun, 09 Sep 2001 02:46:40 GMT")] => "60";
     }
