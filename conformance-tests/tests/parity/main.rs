@@ -70,13 +70,13 @@ fn trials(table: &Arc<Table>) -> Vec<Trial> {
         for scenario in SCENARIOS.iter().filter(|scenario| column.has(scenario)) {
             let id = scenario.id;
             let name = format!("{column}::{}::{id}", scenario.group);
-            trials.push(trial(table, column, name, scenario.rows, move || {
+            trials.push(trial(table, column, name, scenario.rows, false, move || {
                 runtime().block_on(http::run_one(id, &column.binary())).map_err(|f| f.to_string())
             }));
         }
         for row in rows::ROWS.iter().filter(|row| row.on.contains(&column.store)) {
             let name = format!("{column}::rows::{}", row.id);
-            trials.push(trial(table, column, name, row.rows, move || {
+            trials.push(trial(table, column, name, row.rows, row.alone, move || {
                 runtime().block_on((row.run)(column)).map_err(|failure| failure.to_string())
             }));
         }
@@ -93,12 +93,14 @@ fn trial(
     column: Column,
     name: String,
     rows: &'static str,
+    alone: bool,
     run: impl FnOnce() -> Result<(), String> + Send + 'static,
 ) -> Trial {
     let table = Arc::clone(table);
     let id = name.rsplit("::").next().unwrap_or_default().to_owned();
     Trial::test(name, move || {
-        let _turn = TURNS.read().unwrap_or_else(PoisonError::into_inner);
+        let _alone = alone.then(|| TURNS.write().unwrap_or_else(PoisonError::into_inner));
+        let _beside = (!alone).then(|| TURNS.read().unwrap_or_else(PoisonError::into_inner));
         let recorded = table.begin(column, rows, &id);
         run().map_err(|failure| Failed::from(format!("({rows})\n{failure}")))?;
         recorded.passed();

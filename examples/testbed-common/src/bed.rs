@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -25,7 +25,7 @@ pub struct Bed {
     counts: Counts,
     users: Mutex<HashMap<String, String>>,
     origin_fails: AtomicBool,
-    file: NamedTempFile,
+    file: PathBuf,
     pub(crate) registers: Registers,
 }
 
@@ -36,16 +36,11 @@ impl Bed {
     ///
     /// The file of `/file` or the directory of `/cas` could not be made.
     pub fn new(options: &Options) -> io::Result<Self> {
-        let mut file = tempfile::Builder::new().prefix("testbed-").suffix(".txt").tempfile()?;
-        let line = b"0123456789abcdefghijklmnopqrstuvwxyz\n";
-        let content: Vec<u8> = line.iter().copied().cycle().take(FILE_BYTES).collect();
-        file.write_all(&content)?;
-        file.flush()?;
         Ok(Self {
             counts: Counts::default(),
             users: Mutex::default(),
             origin_fails: AtomicBool::new(false),
-            file,
+            file: served_file()?,
             registers: Registers::new(options.cas_dir.clone())?,
         })
     }
@@ -95,8 +90,23 @@ impl Bed {
     /// The file that `/file` serves.
     #[must_use]
     pub fn file(&self) -> &Path {
-        self.file.path()
+        &self.file
     }
+}
+
+/// The file of all testbeds on this machine: one stable name, so that a process that is killed
+/// leaves nothing behind. Whoever finds another content there replaces it as a whole.
+fn served_file() -> io::Result<PathBuf> {
+    let line = b"0123456789abcdefghijklmnopqrstuvwxyz\n";
+    let content: Vec<u8> = line.iter().copied().cycle().take(FILE_BYTES).collect();
+    let path = std::env::temp_dir().join("response-cache-testbed.txt");
+    if std::fs::read(&path).is_ok_and(|found| found == content) {
+        return Ok(path);
+    }
+    let mut file = NamedTempFile::new()?;
+    file.write_all(&content)?;
+    file.persist(&path).map_err(|error| error.error)?;
+    Ok(path)
 }
 
 /// What a run of a handler depends on, as text.

@@ -25,6 +25,8 @@ pub(crate) async fn c007_the_store_is_bounded(column: Column) -> Result<(), Fail
             (Some(redis), binary, REDIS_BYTES, 2_000_000)
         }
     };
+    // Nothing is to expire meanwhile.
+    let binary = binary.arg(r#"--policy={"ttl":"1h"}"#);
     let s = Server::start(&binary, "full").await.map_err(needed)?;
     s.get("/users/1").await?.miss()?;
     let rounds = limit * 3 / 2 / body;

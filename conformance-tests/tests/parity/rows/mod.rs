@@ -21,6 +21,8 @@ pub(crate) struct Row {
     pub(crate) rows: &'static str,
     /// The stores that it is about.
     pub(crate) on: &'static [Store],
+    /// Whether it keeps the machine so busy that others would measure it.
+    pub(crate) alone: bool,
     pub(crate) run: fn(Column) -> Running,
 }
 
@@ -28,24 +30,25 @@ const BOTH: &[Store] = &[Store::Memory, Store::Redis];
 const REDIS: &[Store] = &[Store::Redis];
 
 macro_rules! rows {
-    ($($module:ident::$id:ident: $on:ident $rows:literal,)+) => {
+    ($($module:ident::$id:ident: $on:ident $alone:literal $rows:literal,)+) => {
         pub(crate) const ROWS: &[Row] = &[$(Row {
             id: stringify!($id),
             rows: $rows,
             on: $on,
+            alone: $alone,
             run: |column| Box::pin($module::$id(column)),
         },)+];
     };
 }
 
 rows! {
-    bounds::c007_the_store_is_bounded: BOTH "C7",
-    topologies::c085_sentinel: REDIS "C85 C86",
-    topologies::c086_cluster: REDIS "C85 C86",
-    suite::c088_the_store_passes_the_public_suite: BOTH "C88",
-    faults::c090_down_slow_or_hanging: REDIS "C90 C22",
-    faults::c091_damaged_bytes_are_a_miss: REDIS "C91 C92 C93",
-    crossing::c096_frameworks_share_one_store: REDIS "C85 C96 C38",
+    bounds::c007_the_store_is_bounded: BOTH true "C7",
+    topologies::c085_sentinel: REDIS false "C85 C86",
+    topologies::c086_cluster: REDIS false "C85 C86",
+    suite::c088_the_store_passes_the_public_suite: BOTH true "C88",
+    faults::c090_down_slow_or_hanging: REDIS false "C90 C22",
+    faults::c091_damaged_bytes_are_a_miss: REDIS false "C91 C92 C93",
+    crossing::c096_frameworks_share_one_store: REDIS false "C85 C96 C38",
 }
 
 /// A failure of something that the test itself needs.

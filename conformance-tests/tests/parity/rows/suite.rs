@@ -1,5 +1,7 @@
 //! The suite that any store can run.
 
+use std::time::Duration;
+
 use cache_memory::MemoryStore;
 use cache_redis::RedisStore;
 use conformance_tests::Report;
@@ -34,7 +36,8 @@ async fn redis_report() -> Report {
             let prefix = format!("suite-{}-{number}", std::process::id());
             let builder = RedisStore::builder(&url).expect("an address").with_prefix(prefix);
             // Patient, since the machine may be busy with other tests.
-            let patient = builder.with_response_limit(std::time::Duration::from_secs(2));
+            let limit = Duration::from_secs(4);
+            let patient = builder.with_response_limit(limit).with_connect_limit(limit);
             patient.connect().await.expect("a store")
         }
     })
