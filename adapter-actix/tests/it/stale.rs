@@ -20,27 +20,35 @@ fn refreshes(server: &Server, runs: &Count, clock: &cache_core::clock::ManualClo
     assert_eq!((first.cached(), first.text()), ("MISS", "run 1 of 7, 1 set"));
     let forms: [(&[&str], u16); 2] = [(&[], 200), (&["if-none-match: *"], 304)];
     let mut text = first.text().to_owned();
-    for (run, (fields, status)) in (2..).zip(forms) {
+    for (fields, status) in forms {
+        let ran = runs.get();
         clock.advance(Duration::from_secs(20));
         let stale = ask(server, target, fields);
         assert_eq!((stale.status, stale.cached()), (status, "HIT"));
         assert!(stale.field("cache-status").unwrap().contains("stale-while-revalidate"));
         assert!(status != 200 || stale.text() == text);
-        runs.reaches(run);
-        text = format!("run {run} of 7, 1 set");
+        runs.reaches(ran + 1);
+        // One of these may have found the stale entry just before it was replaced, and refresh
+        // again: which run is seen is left open, not that it is a later one.
         until("the refreshed response", || {
             let answer = ask(server, target, &[]);
             assert_eq!(answer.cached(), "HIT");
-            answer.text() == text
+            let is_new = answer.text() != text;
+            if is_new {
+                text = answer.text().to_owned();
+            }
+            is_new
         });
-        assert_eq!(runs.get(), run);
+        assert!((ran + 1..=runs.get()).any(|run| text == format!("run {run} of 7, 1 set")));
     }
     // A HEAD request is served stale, and refreshes nothing.
+    std::thread::sleep(Duration::from_millis(20));
+    let ran = runs.get();
     clock.advance(Duration::from_secs(20));
     let stale = ask(server, "HEAD /in/users/7?x=1", &[]);
     assert_eq!((stale.cached(), stale.field("content-length")), ("HIT", Some("17")));
     std::thread::sleep(Duration::from_millis(20));
-    assert_eq!(runs.get(), 3);
+    assert_eq!(runs.get(), ran);
 }
 
 /// The application, with the layer where `$place` says.
