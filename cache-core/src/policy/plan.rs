@@ -127,7 +127,7 @@ fn target_parts(
     if rules.host_in_key {
         canonical.part(Part::Scheme, head.uri().scheme_str().unwrap_or("http").as_bytes());
         if let Some(authority) = head.authority() {
-            canonical.part(Part::Authority, &authority.to_ascii_lowercase());
+            canonical.part_lowercase(Part::Authority, authority);
         }
     }
     canonical.part(Part::Path, path.as_bytes());
@@ -220,7 +220,7 @@ pub(crate) fn group(rules: &Rules, head: &RequestHead<'_>, name: &str) -> Tag {
     if rules.host_in_key {
         canonical.part(Part::Scheme, head.uri().scheme_str().unwrap_or("http").as_bytes());
         if let Some(authority) = head.authority() {
-            canonical.part(Part::Authority, &authority.to_ascii_lowercase());
+            canonical.part_lowercase(Part::Authority, authority);
         }
     }
     canonical.part(Part::Group, name.as_bytes());
