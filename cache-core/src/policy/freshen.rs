@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::storable::content_length;
@@ -70,13 +71,14 @@ pub(crate) fn confirms(stored: &StoredHead, length: usize, answer: &HeaderMap) -
         answer.contains_key(header::ETAG) || answer.contains_key(header::LAST_MODIFIED);
     let has_length = !answer.contains_key(header::CONTENT_LENGTH)
         || content_length(answer) == Some(length as u64);
-    has_validator && has_length && validators.all(|name| same(&name))
+    stored.status == StatusCode::OK
+        && has_validator
+        && has_length
+        && validators.all(|name| same(&name))
 }
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
-
     use super::*;
     use crate::entry::Life;
     use crate::key::vary::Presented;

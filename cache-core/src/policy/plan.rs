@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 
 use super::Rules;
 use super::rules::KeySource;
@@ -300,8 +300,12 @@ pub(crate) struct Validators {
 }
 
 impl Validators {
-    /// Those of a stored response.
+    /// Those of a stored response; a 304 would stand for a 200 (RFC 9110 §15.4.5), so there are none
+    /// of another one.
     pub(crate) fn of(stored: &StoredHead) -> Self {
+        if stored.status != StatusCode::OK {
+            return Self::default();
+        }
         let etag = stored.headers.get(&header::ETAG).filter(|_| !stored.etag_is_ours);
         Self {
             etag: etag.cloned(),

@@ -93,10 +93,7 @@ pub(crate) fn storable(
             return Err(Reason::StoreIf);
         }
     }
-    // A tag of our own is none that the handler could be asked about.
-    let validator =
-        headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED);
-    let keep = if validator { rules.keep } else { Duration::ZERO };
+    let keep = if can_be_validated(status, headers) { rules.keep } else { Duration::ZERO };
     let set = set_lifetime(rules, status, wishes, lifetime, times.answered);
     let life = match says {
         Some(says) => rfc::life(rules, response, &says, set?, keep, times)?,
@@ -109,6 +106,13 @@ pub(crate) fn storable(
         Vec::new()
     };
     Ok(Storable { life, keep, nominated, withheld, groups })
+}
+
+/// A 304 stands for a 200 (RFC 9110 §15.4.5): it confirms nothing else.
+fn can_be_validated(status: StatusCode, headers: &HeaderMap) -> bool {
+    // The cache's own tag, which is none to the handler, is not among them yet.
+    status == StatusCode::OK
+        && (headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED))
 }
 
 /// A life that the application gave, and whether the response's own word goes before it.

@@ -125,11 +125,11 @@ async fn heuristics_follow_last_modified_for_some_statuses() {
         &[], 410, &[("last-modified", DAY)] => "8640";
         &[], 414, &[("last-modified", DAY)] => "8640";
         &[], 501, &[("last-modified", DAY)] => "8640";
-        &[], 201, &[("last-modified", DAY)] => "0";
-        &[], 302, &[("last-modified", DAY)] => "0";
-        &[], 403, &[("last-modified", DAY)] => "0";
-        &[], 503, &[("last-modified", DAY)] => "0";
-        &[], 599, &[("last-modified", DAY)] => "0";
+        &[], 201, &[("last-modified", DAY)] => "no-lifetime";
+        &[], 302, &[("last-modified", DAY)] => "no-lifetime";
+        &[], 403, &[("last-modified", DAY)] => "no-lifetime";
+        &[], 503, &[("last-modified", DAY)] => "no-lifetime";
+        &[], 599, &[("last-modified", DAY)] => "no-lifetime";
         &[], 599, &[("last-modified", DAY), ("cache-control", "public")] => "8640";
         &[], 200, &[("last-modified", DAY), ("cache-control", "max-age=5")] => "5";
         &[], 200, &[("last-modified", DAY), ("expires", "0")] => "0";

@@ -83,6 +83,18 @@ async fn a_new_response_replaces_the_stale_one() {
 }
 
 #[tokio::test]
+async fn a_304_confirms_nothing_but_a_200() {
+    const GONE: Lines = &[("cache-control", "max-age=60, stale-if-error=600"), ("etag", "\"a\"")];
+    let rig = answering(Policy::http(), &[(404, GONE)]).handler(|request, run| {
+        assert!(!request.contains_key("if-none-match"));
+        response(if run == 1 { 404 } else { 200 }, GONE, super::BODIES[run])
+    });
+    assert_eq!(rig.get("/a").await.status, 404);
+    let found = later(&rig, 61, &[]).await;
+    assert_eq!((found.status, found.body.as_str()), (200, "second"));
+}
+
+#[tokio::test]
 async fn the_clients_own_condition_is_judged_on_the_validated_response() {
     let (rig, seen) = asked(Policy::http(), TAGGED, &[]);
     rig.get("/a").await;
