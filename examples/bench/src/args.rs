@@ -10,6 +10,18 @@ Usage: bench instructions [--only TEXT] [--profile] [--smoke]
            --only TEXT  only cases whose name contains TEXT
            --profile    also print where the instructions are
            --smoke      run every case once without valgrind, check its answers, count nothing
+       bench servers [--only TEXT] [--pairs N] [--seconds N] [--connections N]
+                     [--server-core N] [--load-core N] [--smoke]
+         Throughput, processor time and latency of whole servers beside bare ones, by wrk.
+           --only TEXT      only subjects whose name contains TEXT
+           --pairs N        rounds of each subject and of its base [default: 5]
+           --seconds N      of a round [default: 3]
+           --connections N  that wrk keeps open [default: 32]
+           --server-core N  where servers run [default: 0]
+           --load-core N    where wrk runs [default: 1]
+           --smoke          one pair of one second, whatever else the machine does
+       bench serve SUBJECT
+         One of these servers, until it is ended.
        bench calls CASE COUNT
          What `instructions` runs under callgrind.
 ";
@@ -19,7 +31,29 @@ Usage: bench instructions [--only TEXT] [--profile] [--smoke]
 pub(crate) enum Command {
     Help,
     Instructions(Instructions),
+    Servers(Servers),
+    Serve { subject: String },
     Calls { case: String, count: usize },
+}
+
+/// How to compare servers.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Servers {
+    pub(crate) only: Option<String>,
+    pub(crate) pairs: usize,
+    pub(crate) seconds: u64,
+    pub(crate) connections: usize,
+    pub(crate) server_core: usize,
+    pub(crate) load_core: usize,
+    pub(crate) smoke: bool,
+}
+
+impl Default for Servers {
+    fn default() -> Self {
+        let (server_core, load_core) = (0, 1);
+        let (pairs, seconds, connections) = (5, 3, 32);
+        Self { only: None, pairs, seconds, connections, server_core, load_core, smoke: false }
+    }
 }
 
 /// How to count instructions.
@@ -39,6 +73,8 @@ pub(crate) fn parse(
         None | Some(Short('h') | Long("help")) => Ok(Command::Help),
         Some(Value(name)) => match name.string()?.as_str() {
             "instructions" => instructions(&mut parser),
+            "servers" => servers(&mut parser),
+            "serve" => Ok(Command::Serve { subject: parser.value()?.string()? }),
             "calls" => calls(&mut parser),
             other => Err(format!("no command '{other}'").into()),
         },
@@ -57,6 +93,25 @@ fn instructions(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
         }
     }
     Ok(Command::Instructions(options))
+}
+
+fn servers(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let mut options = Servers::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("only") => options.only = Some(parser.value()?.string()?),
+            Long("pairs") => options.pairs = parser.value()?.parse()?,
+            Long("seconds") => options.seconds = parser.value()?.parse()?,
+            Long("connections") => options.connections = parser.value()?.parse()?,
+            Long("server-core") => options.server_core = parser.value()?.parse()?,
+            Long("load-core") => options.load_core = parser.value()?.parse()?,
+            Long("smoke") => {
+                (options.smoke, options.pairs, options.seconds) = (true, 1, 1);
+            }
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Command::Servers(options))
 }
 
 fn calls(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {

@@ -1,6 +1,7 @@
 //! Measures the cache.
 //!
 //! * `bench instructions` counts the instructions of one call in the process, under callgrind.
+//! * `bench servers` compares whole servers, each on one core, under load from another.
 //!
 //! Its README says what each figure means and how far it can be trusted.
 
@@ -8,6 +9,7 @@ mod args;
 mod error;
 mod instructions;
 mod say;
+mod servers;
 mod table;
 
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ fn run(command: Command) -> Result<(), Error> {
     match command {
         Command::Help => say(args::USAGE.trim_end()),
         Command::Instructions(options) => instructions::run(&options)?,
+        Command::Servers(options) => servers::run(&options)?,
+        Command::Serve { subject } => servers::serve(&subject)?,
         Command::Calls { case, count } => instructions::calls(&case, count)?,
     }
     Ok(())

@@ -1,0 +1,149 @@
+//! Asking: one request to check, or many by `wrk`.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Requests that `wrk` makes.
+#[derive(Debug)]
+pub(crate) struct Load {
+    pub(crate) url: String,
+    pub(crate) fields: Vec<(String, String)>,
+    /// Each request for another target.
+    pub(crate) distinct: bool,
+}
+
+/// What `wrk` has seen. Latencies in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Seen {
+    pub(crate) requests: f64,
+    pub(crate) seconds: f64,
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+}
+
+impl Load {
+    pub(crate) fn run(&self, core: usize, connections: usize, seconds: u64) -> Result<Seen, Error> {
+        let script = tempfile::NamedTempFile::new().map_err(Error::io("making a script"))?;
+        std::fs::write(script.path(), self.script()).map_err(Error::io("writing a script"))?;
+        let mut wrk = Command::new("taskset");
+        wrk.args(["-c", &core.to_string(), "wrk", "-t1", "--latency"])
+            .args(["-c", &connections.to_string(), "-d", &format!("{seconds}s")])
+            .arg("-s")
+            .arg(script.path());
+        for (name, value) in &self.fields {
+            wrk.args(["-H", &format!("{name}: {value}")]);
+        }
+        let ran = wrk.arg(&self.url).output().map_err(Error::io("starting taskset and wrk"))?;
+        let text = String::from_utf8_lossy(&ran.stdout);
+        let failed = text.contains("Non-2xx") || text.contains("Socket errors");
+        if !ran.status.success()
+            || (failed && !self.fields.iter().any(|(n, _)| n == "if-none-match"))
+        {
+            return Err(Error::other(format!(
+                "wrk: {text}{}",
+                String::from_utf8_lossy(&ran.stderr)
+            )));
+        }
+        read(&text).ok_or_else(|| Error::other(format!("wrk said: {text}")))
+    }
+
+    /// Lua. A run of its own names for misses, so that no round meets those of another.
+    fn script(&self) -> String {
+        if !self.distinct {
+            return String::new();
+        }
+        "local run = os.time() .. os.clock()\nlocal n = 0\n\
+         request = function()\n  n = n + 1\n  \
+         return wrk.format(\"GET\", \"/item?n=\" .. run .. \"-\" .. n)\nend\n"
+            .to_owned()
+    }
+}
+
+fn read(text: &str) -> Option<Seen> {
+    let latency = |percent: &str| {
+        let line = text.lines().find(|line| line.trim_start().starts_with(percent))?;
+        time(line.split_whitespace().nth(1)?)
+    };
+    let line = text.lines().find(|line| line.contains(" requests in "))?;
+    let mut words = line.split_whitespace();
+    let requests = words.next()?.parse().ok()?;
+    let seconds = time(words.nth(2)?.trim_end_matches(','))? / 1e6;
+    Some(Seen { requests, seconds, p50: latency("50%")?, p99: latency("99%")? })
+}
+
+/// `1.25ms` in microseconds.
+fn time(text: &str) -> Option<f64> {
+    for (unit, factor) in [("us", 1.0), ("ms", 1e3), ("s", 1e6), ("m", 60e6)] {
+        if let Some(number) = text.strip_suffix(unit) {
+            return Some(number.parse::<f64>().ok()? * factor);
+        }
+    }
+    None
+}
+
+/// An answer's head.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: String,
+}
+
+impl Answer {
+    pub(crate) fn field(&self, name: &str) -> Result<String, Error> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(':'));
+        let mut found = lines.filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        let value = found.next().map(|(_, value)| value.trim().to_owned());
+        value.ok_or_else(|| Error::other(format!("no field '{name}' in {self:?}")))
+    }
+}
+
+/// One request on a connection of its own.
+pub(crate) fn ask(
+    address: SocketAddr,
+    path: &str,
+    fields: &[(String, String)],
+) -> Result<Answer, Error> {
+    let limit = Duration::from_secs(10);
+    let mut stream =
+        TcpStream::connect_timeout(&address, limit).map_err(Error::io("connecting"))?;
+    stream.set_read_timeout(Some(limit)).map_err(Error::io("setting a limit"))?;
+    let mut request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    for (name, value) in fields {
+        request.push_str(&format!("{name}: {value}\r\n"));
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes()).map_err(Error::io("asking"))?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).map_err(Error::io("reading an answer"))?;
+    let answer = String::from_utf8_lossy(&answer);
+    let head = answer.split("\r\n\r\n").next().unwrap_or_default().to_owned();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    status
+        .map(|status| Answer { status, head: head.clone() })
+        .ok_or_else(|| Error::other(format!("no answer: {head}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_of_wrk_is_read() {
+        let text = "\
+Running 1s test @ http://127.0.0.1:1/
+  Latency Distribution
+     50%  250.00us
+     75%    1.00ms
+     90%    1.50ms
+     99%    2.25ms
+  64000 requests in 1.60s, 70.00MB read
+Requests/sec:  40000.00
+";
+        let seen = Seen { requests: 64_000.0, seconds: 1.6, p50: 250.0, p99: 2250.0 };
+        assert_eq!(read(text), Some(seen));
+    }
+}
