@@ -71,7 +71,7 @@ mod tests {
         table.row(["a".to_owned(), grouped(1_234_567)]);
         assert_eq!(
             table.to_string(),
-            "| what |         n |\n| ---- | --------:|\n| a    | 1 234 567 |\n"
+            "| what |         n |\n| ---- | ---------:|\n| a    | 1 234 567 |\n"
         );
     }
 }
