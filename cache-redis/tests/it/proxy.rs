@@ -86,6 +86,11 @@ impl Proxy {
         self.state.cut_after.store(bytes, Ordering::SeqCst);
     }
 
+    /// Whether connections have been cut for good since `cut_after`.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.state.closed.load(Ordering::SeqCst)
+    }
+
     /// Lets everything through again.
     pub(crate) fn mend(&self) {
         self.state.cut_after.store(0, Ordering::SeqCst);
