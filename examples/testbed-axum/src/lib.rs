@@ -1,6 +1,6 @@
 //! The testbed's HTTP contract on axum.
 //!
-//! [`app`] and [`routes`] are the wiring; what the routes answer and their policies are in
+//! `app` and `routes` are the wiring; what the routes answer and their policies are in
 //! `testbed-common`, which `testbed-actix` shares.
 
 mod app;
