@@ -1,6 +1,7 @@
 //! The store that `--store` names.
 
 use std::error::Error;
+use std::time::Duration;
 
 use cache_core::store::StoreError;
 use cache_core::{Cache, CacheBuilder};
@@ -49,7 +50,11 @@ impl Opened {
             | "redis-cluster" | "rediss-cluster" => {
                 let failed = |error: cache_redis::ConnectError| OpenError::Failed(chain(&error));
                 let builder = RedisStore::builder(&options.store).map_err(failed)?;
-                let mut builder = builder.with_prefix(&options.prefix);
+                // Clients compare the counts of invalidations: there is time to finish counting,
+                // within the 250 ms of `store_timeout`.
+                let mut builder = builder
+                    .with_prefix(&options.prefix)
+                    .with_reclaim_budget(10_000, Duration::from_millis(150));
                 if let Some(limit) = options.store_timeout {
                     // Below the engine's, so that the circuit breaker sees what fails.
                     builder = builder.with_response_limit(limit * 4 / 5).with_connect_limit(limit);
