@@ -97,7 +97,10 @@ pub(crate) fn derive(
         // An empty key would be everybody's.
         (KeySource::Function(_), _) => return Err(Reason::KeyFailed),
         (KeySource::Target, _) => {
-            target_parts(&mut canonical, rules, head, head.uri().path(), head.uri().query())?;
+            if rules.host_in_key {
+                origin_parts(&mut canonical, head);
+            }
+            target_parts(&mut canonical, rules, head.uri().path(), head.uri().query())?;
             None
         }
     };
@@ -116,20 +119,26 @@ pub(crate) fn derive(
     Ok(Planned { key: Key::new(canonical.digest()), is_head, custom })
 }
 
-/// Of a target on the request's own origin.
+/// Scheme and authority. A `Host` line that says something else is part of it: a handler that reads
+/// that line, as frameworks do, must not answer for the authority.
+fn origin_parts(canonical: &mut Canonical, head: &RequestHead<'_>) {
+    canonical.part(Part::Scheme, head.uri().scheme_str().unwrap_or("http").as_bytes());
+    let mut hosts = head.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let of_target = head.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let Some(authority) = of_target.or_else(|| hosts.next()) else { return };
+    canonical.part_lowercase(Part::Authority, authority);
+    for other in hosts.filter(|host| !host.eq_ignore_ascii_case(authority)) {
+        canonical.part_lowercase(Part::Authority, other);
+    }
+}
+
+/// Path and query of a target.
 fn target_parts(
     canonical: &mut Canonical,
     rules: &Rules,
-    head: &RequestHead<'_>,
     path: &str,
     query: Option<&str>,
 ) -> Result<(), Reason> {
-    if rules.host_in_key {
-        canonical.part(Part::Scheme, head.uri().scheme_str().unwrap_or("http").as_bytes());
-        if let Some(authority) = head.authority() {
-            canonical.part_lowercase(Part::Authority, authority);
-        }
-    }
     canonical.part(Part::Path, path.as_bytes());
     if let Some(declared) = declared_query(rules, query)? {
         canonical.part(Part::DeclaredQuery, declared.as_bytes());
@@ -208,23 +217,29 @@ pub(crate) fn target(
     path: &str,
     query: Option<&str>,
 ) -> Digest {
-    let mut canonical = Canonical::new();
+    let mut canonical = of_origin(rules, head);
     // A query that is not of the declared type selects nothing that is stored.
-    let _ = target_parts(&mut canonical, rules, head, path, query);
+    let _ = target_parts(&mut canonical, rules, path, query);
     canonical.digest()
 }
 
 /// The reserved tag of a cache group on the request's origin (RFC 9875 §2.1).
 pub(crate) fn group(rules: &Rules, head: &RequestHead<'_>, name: &str) -> Tag {
-    let mut canonical = Canonical::new();
-    if rules.host_in_key {
-        canonical.part(Part::Scheme, head.uri().scheme_str().unwrap_or("http").as_bytes());
-        if let Some(authority) = head.authority() {
-            canonical.part_lowercase(Part::Authority, authority);
-        }
-    }
+    let mut canonical = of_origin(rules, head);
     canonical.part(Part::Group, name.as_bytes());
     Tag::group(&canonical.digest())
+}
+
+/// The request's origin, as reserved tags have it. HTTP/1.1 does not say its scheme and HTTP/2
+/// does, and a port may be left out: what one client writes must reach what another one has read.
+fn of_origin(rules: &Rules, head: &RequestHead<'_>) -> Canonical {
+    let mut canonical = Canonical::new();
+    if let Some(authority) = head.authority().filter(|_| rules.host_in_key) {
+        let host = authority.rsplit(|byte| *byte == b'@').next().unwrap_or(authority);
+        let implied = host.strip_suffix(b":80").or_else(|| host.strip_suffix(b":443"));
+        canonical.part_lowercase(Part::Authority, implied.unwrap_or(host));
+    }
+    canonical
 }
 
 /// The custom key's text, or the target without what the `query` setting leaves out.

@@ -6,7 +6,7 @@ use cache_core::Policy;
 use cache_core::policy::setting::{OnInvalidationError, UnsafeInvalidates};
 use http::Method;
 
-use super::{Lines, answering};
+use super::{Lines, answering, saying};
 use crate::engine::rig::Rig;
 
 const AGED: Lines = &[("cache-control", "max-age=600")];
@@ -176,4 +176,22 @@ async fn countless_targets_are_invalidated_and_leave_few_marks() {
     rig.request(Method::POST, "/a", &[]).await;
     assert_eq!(rig.get("/a").await.field("x-cache"), "MISS");
     assert_eq!(rig.get("/a").await.field("x-cache"), "HIT");
+}
+
+#[tokio::test]
+async fn a_write_reaches_what_another_protocol_version_stored() {
+    for (read, read_host, write, write_host) in [
+        ("https://example.org/a", None, "/a", Some("example.org")),
+        ("/a", Some("example.org"), "https://example.org/a", None),
+        ("/a", Some("example.org:80"), "/a", Some("Example.org")),
+        ("https://example.org:443/a", None, "/a", Some("Example.org")),
+    ] {
+        let fields = |host: Option<&'static str>| -> Lines {
+            host.map_or(&[], |host| Vec::leak(vec![("host", host)]))
+        };
+        let rig = saying(&[AGED]);
+        rig.get_with(read, fields(read_host)).await;
+        rig.request(Method::POST, write, fields(write_host)).await;
+        assert_eq!(rig.get_with(read, fields(read_host)).await.body, "third", "{read} {write}");
+    }
 }

@@ -4,6 +4,7 @@
 
 mod groups;
 mod invalidation;
+mod origins;
 mod parsers;
 mod reuse;
 mod settings;
