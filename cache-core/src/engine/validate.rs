@@ -63,11 +63,7 @@ impl Route {
         let stored = get.response()?;
         let cache = &self.shared.cache;
         if !confirms(stored, get.body().len(), answer) {
-            if freshness(&stored.life, cache.clock.now()).is_fresh()
-                && let Err(reason) = forget(cache, *get.key()).await
-            {
-                tracing::warn!(%reason, "an outdated response stays stored");
-            }
+            self.forget_fresh(get, stored).await;
             return None;
         }
         fill.ticket.as_ref().ok()?;
@@ -104,8 +100,22 @@ impl Route {
             }
             Err(reason) => {
                 self.give_up(fill, reason);
+                if forbids(reason) {
+                    self.forget_fresh(entry, stored).await;
+                }
                 (self.unstored(entry, stored, headers), Err(reason))
             }
+        }
+    }
+
+    /// The stored response is no longer what the handler says it is, and must not be served any more
+    /// by its old head.
+    async fn forget_fresh(&self, entry: &Entry, stored: &StoredHead) {
+        let cache = &self.shared.cache;
+        if freshness(&stored.life, cache.clock.now()).is_fresh()
+            && let Err(reason) = forget(cache, *entry.key()).await
+        {
+            tracing::warn!(%reason, "an outdated response stays stored");
         }
     }
 
@@ -146,6 +156,19 @@ impl Route {
         let content = Content::Response(head);
         Entry::new(*entry.key(), Tags::default(), now, content, entry.body().clone())
     }
+}
+
+/// Whether it is the response that says that it is not to be stored, for whomever.
+const fn forbids(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::NoStore
+            | Reason::Private
+            | Reason::Vary
+            | Reason::NoCache
+            | Reason::ZeroTtl
+            | Reason::NoLifetime
+    )
 }
 
 /// The client that asked gets what the handler said to it and the stored copy must not have: its

@@ -313,3 +313,18 @@ async fn the_client_that_asked_keeps_what_is_its_own() {
     assert_eq!(hit.field("x-cache"), "HIT");
     assert!(!hit.headers.contains_key("set-cookie") && !hit.headers.contains_key("x-own"));
 }
+
+#[tokio::test]
+async fn a_304_that_makes_a_response_private_ends_it() {
+    const OLD: Lines = &[("cache-control", "max-age=600"), ("etag", "\"a\"")];
+    for news in ["private", "no-store", "private, max-age=60"] {
+        let lines: Lines = Vec::leak(vec![("cache-control", news)]);
+        let answers: &'static [(u16, Lines)] =
+            Vec::leak(vec![(200, OLD), (304, lines), (200, OLD)]);
+        let rig = answering(Policy::http(), answers);
+        rig.get("/a").await;
+        let own = rig.get_with("/a", &[("cache-control", "no-cache")]).await;
+        assert_eq!(own.body, "first");
+        assert_eq!(rig.get("/a").await.body, "third", "{news}");
+    }
+}
