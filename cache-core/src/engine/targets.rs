@@ -63,20 +63,27 @@ impl Route {
         let rules = &self.shared.rules;
         let head = request.head();
         let mut tags: Vec<Tag> = Vec::new();
+        let mut complete = true;
         let success = status.is_success() || status.is_redirection();
         if success && rules.unsafe_invalidates == UnsafeInvalidates::Uri {
             tags.extend(self.targets(&head, response).into_iter().map(|target| self.mark(&target)));
             tags.extend(self.custom_key(&head).await);
         }
         if rules.cache_groups {
-            let names = groups::of(response, &groups::CACHE_GROUP_INVALIDATION);
-            let Some(names) = names else {
-                tracing::error!("a response invalidates more groups than can be");
-                return false;
-            };
-            tags.extend(names.iter().map(|name| plan::group(rules, &head, name)));
+            match groups::of(response, &groups::CACHE_GROUP_INVALIDATION) {
+                Some(names) => {
+                    tags.extend(names.iter().map(|name| plan::group(rules, &head, name)));
+                }
+                None => {
+                    tracing::error!("a response invalidates more groups than can be");
+                    complete = false;
+                }
+            }
         }
-        tags.is_empty() || self.cache().invalidate(Selection::Tags(Tags::new(tags))).await.is_ok()
+        if tags.is_empty() {
+            return complete;
+        }
+        self.cache().invalidate(Selection::Tags(Tags::new(tags))).await.is_ok() && complete
     }
 
     fn targets(&self, head: &RequestHead<'_>, response: &HeaderMap) -> Vec<Digest> {

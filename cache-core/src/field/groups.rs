@@ -30,10 +30,13 @@ pub fn of(headers: &HeaderMap, field: &HeaderName) -> Option<Vec<String>> {
         let ListEntry::Item(item) = entry else { return Some(Vec::new()) };
         let BareItem::String(name) = item.bare_item else { return Some(Vec::new()) };
         if !names.iter().any(|known| known == name.as_str()) {
+            if names.len() == MAX_GROUPS {
+                return None;
+            }
             names.push(name.as_str().to_owned());
         }
     }
-    (names.len() <= MAX_GROUPS).then_some(names)
+    Some(names)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use http::Method;
 
 use super::{Lines, answering};
 
+const AGED: Lines = &[("cache-control", "max-age=600")];
+
 const GROUPED: Lines = &[("cache-control", "max-age=600"), ("cache-groups", "\"a\", \"b\"")];
 
 #[tokio::test]
@@ -84,4 +86,16 @@ async fn a_targeted_field_goes_on_to_the_client() {
     rig.clock.advance(Duration::from_secs(5));
     let hit = rig.get("/a").await;
     assert_eq!((hit.field("cdn-cache-control"), hit.field("age")), ("max-age=9", "5"));
+}
+
+#[tokio::test]
+async fn too_many_groups_do_not_spare_the_target() {
+    let names: Vec<String> = (0..65).map(|n| format!("\"{n}\"")).collect();
+    let lines: Lines = Vec::leak(vec![("cache-group-invalidation", &*names.join(", ").leak())]);
+    let answers: &'static [(u16, Lines)] = Vec::leak(vec![(200, AGED), (200, lines), (200, AGED)]);
+    let rig = answering(Policy::http().cache_groups(true), answers);
+    rig.get("/a").await;
+    let said = rig.request(Method::POST, "/a", &[]).await;
+    assert!(said.field("cache-status").ends_with("invalidation-failed"), "{said:?}");
+    assert_eq!(rig.get("/a").await.body, "third");
 }
