@@ -155,6 +155,11 @@ impl Seek {
         let client = rules.honours_client().then(|| CacheControl::of_request(head.headers()));
         match usable(&stored.life, &state, client.as_ref()) {
             Use::Serve => Next::Done(Resolved::Serve(entry, state)),
+            // A refresh needs the record, which other names than the recalled ones may be in.
+            Use::ServeAndRefresh if std::mem::take(&mut self.recalled) => {
+                self.names = Arc::default();
+                Next::Look(self.key(head))
+            }
             Use::ServeAndRefresh => {
                 self.stored = Some(entry.clone());
                 let miss = self.miss(looked_under, Reason::Expired, ticket);

@@ -25,14 +25,19 @@ pub(super) fn of_lines<'l, I: Iterator<Item = &'l [u8]>>(
     let mut members: Vec<Vec<u8>> = lines.flat_map(split).map(<[u8]>::to_vec).collect();
     if *name == header::ACCEPT_LANGUAGE || *name == header::ACCEPT_ENCODING {
         for member in &mut members {
-            member.retain(|byte| !matches!(byte, b' ' | b'\t'));
+            *member = member
+                .split(|byte| *byte == b';')
+                .map(<[u8]>::trim_ascii)
+                .collect::<Vec<_>>()
+                .join(&b';');
             member.make_ascii_lowercase();
         }
     }
     if *name == header::ACCEPT_LANGUAGE {
         members.sort_unstable();
     }
-    Some(members.join(&b','))
+    // By what no value can contain: a quote that one line leaves open does not reach into the next.
+    Some(members.join(&b'\n'))
 }
 
 /// Fields that are known to hold no list, or one that is not held together by commas. Of a field

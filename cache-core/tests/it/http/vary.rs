@@ -1,9 +1,14 @@
 //! Variants (RFC 9111 §4.1).
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use cache_core::Policy;
 use cache_core::policy::setting::VaryValues;
 
 use super::{Lines, answering, saying};
+
+const AGED: Lines = &[("cache-control", "max-age=600")];
 
 const VARIES: Lines = &[("cache-control", "max-age=60"), ("vary", "foo, accept-language")];
 
@@ -18,7 +23,7 @@ async fn values_that_mean_the_same_select_the_same() {
         for (values, hits) in [(VaryValues::Normalised, true), (VaryValues::Exact, exact)] {
             let rig = answering(Policy::http().vary_values(values), &[(200, VARIES)]);
             for waits in [false, true] {
-                rig.store.waits.store(waits, std::sync::atomic::Ordering::SeqCst);
+                rig.store.waits.store(waits, Ordering::SeqCst);
                 rig.get_with("/a", one).await;
                 let again = rig.get_with("/a", other).await;
                 let hit = again.field("x-cache") == "HIT";
@@ -68,4 +73,105 @@ async fn a_star_anywhere_is_never_stored() {
         let rig = saying(all);
         assert!(rig.get("/a").await.field("cache-status").ends_with("detail=vary"), "{lines:?}");
     }
+}
+
+#[tokio::test]
+async fn a_response_that_stops_varying_does_not_answer_other_variants() {
+    for waits in [false, true] {
+        let rig = answering(
+            Policy::http(),
+            &[
+                (
+                    200,
+                    &[
+                        ("cache-control", "max-age=60, no-cache=\"vary\""),
+                        ("etag", "\"a\""),
+                        ("vary", "foo"),
+                    ],
+                ),
+                (304, &[("etag", "\"a\"")]),
+                (200, AGED),
+            ],
+        );
+        rig.store.waits.store(waits, Ordering::SeqCst);
+        rig.get_with("/a", &[("foo", "1")]).await;
+        rig.clock.advance(Duration::from_secs(61));
+        assert_eq!(rig.get_with("/a", &[("foo", "1")]).await.body, "first");
+        assert_eq!(rig.get_with("/a", &[("foo", "2")]).await.body, "third", "waits: {waits}");
+    }
+}
+
+#[tokio::test]
+async fn both_kinds_of_store_treat_a_response_without_vary_alike() {
+    for waits in [false, true] {
+        let rig = answering(
+            Policy::http(),
+            &[
+                (200, &[("cache-control", "max-age=60"), ("etag", "\"a\""), ("vary", "foo")]),
+                (200, AGED),
+                (200, AGED),
+            ],
+        );
+        rig.store.waits.store(waits, Ordering::SeqCst);
+        rig.get_with("/a", &[("foo", "1")]).await;
+        rig.clock.advance(Duration::from_secs(61));
+        assert_eq!(rig.get_with("/a", &[("foo", "1")]).await.body, "second");
+        assert_eq!(rig.get_with("/a", &[("foo", "2")]).await.body, "third", "waits: {waits}");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_keeps_what_selects() {
+    for waits in [false, true] {
+        let rig = answering(
+            Policy::http(),
+            &[
+                (
+                    200,
+                    &[
+                        (
+                            "cache-control",
+                            "max-age=60, stale-while-revalidate=30, no-cache=\"vary\"",
+                        ),
+                        ("etag", "\"a\""),
+                        ("vary", "foo"),
+                    ],
+                ),
+                (304, &[("etag", "\"a\"")]),
+                (200, AGED),
+            ],
+        );
+        rig.store.waits.store(waits, Ordering::SeqCst);
+        rig.get_with("/a", &[("foo", "1")]).await;
+        rig.clock.advance(Duration::from_secs(61));
+        assert_eq!(rig.get_with("/a", &[("foo", "1")]).await.body, "first");
+        while rig.store.puts.load(Ordering::SeqCst) < 3 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(rig.get_with("/a", &[("foo", "2")]).await.body, "third", "waits: {waits}");
+    }
+}
+
+#[tokio::test]
+async fn open_quotes_do_not_join_lines() {
+    const VARIES: Lines = &[("cache-control", "max-age=60"), ("vary", "foo")];
+    for (one, other) in [
+        (&[("foo", "\"a"), ("foo", "b\"")][..], &[("foo", "\"a,b\"")][..]),
+        (&[("foo", "\"a, b\"")], &[("foo", "\"a"), ("foo", " b\"")]),
+    ] {
+        let rig = saying(&[VARIES]);
+        rig.get_with("/a", one).await;
+        assert_eq!(rig.get_with("/a", other).await.body, "second", "{one:?}");
+    }
+}
+
+#[tokio::test]
+async fn space_inside_a_language_is_no_language() {
+    const VARIES: Lines = &[("cache-control", "max-age=60"), ("vary", "accept-language")];
+    let rig = saying(&[VARIES]);
+    rig.get_with("/a", &[("accept-language", "e n")]).await;
+    assert_eq!(rig.get_with("/a", &[("accept-language", "en")]).await.body, "second");
 }
