@@ -8,7 +8,7 @@ use http::header::{self, HeaderMap};
 use super::ResponseHead;
 use super::rules::Rules;
 use super::setting::Authorization;
-use super::storable::{SetLifetime, Times};
+use super::storable::{SetBy, SetLifetime, Times};
 use crate::entry::Life;
 use crate::field::cache_control::CacheControl;
 use crate::field::{age, conditional, targeted};
@@ -94,17 +94,28 @@ pub(crate) fn life(
     let Says { directives: says, is_targeted } = says;
     let explicit = explicit(headers, says, *is_targeted, times.answered);
     let initial_age = age_at_receipt(headers, times);
+    let may_assume = is_heuristically_cacheable(response.status()) || says.public;
     // The handler's own wish goes before what the response says, a default behind it.
-    let set = set.filter(|set| !set.is_default || explicit.is_none());
+    let set = set.filter(|set| match set.by {
+        SetBy::Handler => true,
+        SetBy::Status => explicit.is_none(),
+        SetBy::Default => explicit.is_none() && may_assume,
+    });
     let fresh_for = match (set, explicit) {
         (Some(SetLifetime { ttl: Duration::ZERO, .. }), _) => return Err(Reason::ZeroTtl),
-        (Some(SetLifetime { ttl, .. }), _) => ttl.saturating_add(initial_age),
-        (None, Some(explicit)) => explicit,
-        (None, None) => heuristic(response, says, times.answered).unwrap_or_default(),
+        (Some(SetLifetime { ttl, .. }), _) => Some(ttl.saturating_add(initial_age)),
+        (None, Some(explicit)) => Some(explicit),
+        (None, None) if may_assume => heuristic(headers, times.answered),
+        // Not to be stored, not even to be validated (§3).
+        (None, None) if says.no_cache_all => return Err(Reason::NoCache),
+        (None, None) => return Err(Reason::NoLifetime),
     };
     let forbids_stale = says.forbids_stale();
-    let window = |said: Option<Duration>, set| {
-        if forbids_stale { Duration::ZERO } else { said.unwrap_or(set) }
+    // The policy's windows begin where a life ends, and are none of their own.
+    let window = |said: Option<Duration>, set| match said {
+        _ if forbids_stale => Duration::ZERO,
+        Some(said) => said,
+        None => fresh_for.map_or(Duration::ZERO, |_| set),
     };
     let life = Life {
         initial_age,
@@ -112,15 +123,14 @@ pub(crate) fn life(
         stale_if_error: window(says.stale_if_error, rules.stale_if_error),
         must_validate: forbids_stale,
         // Validated each time.
-        ..Life::new(times.answered, if says.no_cache_all { Duration::ZERO } else { fresh_for })
+        ..Life::new(times.answered, fresh_for.filter(|_| !says.no_cache_all).unwrap_or_default())
     };
     let left = life.fresh_for.saturating_sub(initial_age);
     let stale = life.stale_while_revalidate.max(life.stale_if_error).max(keep);
     if left < Duration::from_millis(1) && stale.is_zero() {
-        let nothing_said = explicit.is_none() && set.is_none();
         return Err(match () {
             () if says.no_cache_all => Reason::NoCache,
-            () if nothing_said => Reason::NoLifetime,
+            () if explicit.is_none() && set.is_none() => Reason::NoLifetime,
             () => Reason::ZeroTtl,
         });
     }
@@ -144,15 +154,8 @@ fn explicit(
     says.s_maxage.or(says.max_age).or_else(|| if is_targeted { None } else { expires() })
 }
 
-fn heuristic(
-    response: &ResponseHead<'_>,
-    says: &CacheControl,
-    now: SystemTime,
-) -> Option<Duration> {
-    if !is_heuristically_cacheable(response.status()) && !says.public {
-        return None;
-    }
-    let headers = response.headers();
+/// A tenth of the time since the last change (§4.2.2).
+fn heuristic(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let modified = conditional::date(headers, &header::LAST_MODIFIED)?;
     let date = conditional::date(headers, &header::DATE).unwrap_or(now);
     Some((date.duration_since(modified).ok()? / 10).min(MAX_HEURISTIC))

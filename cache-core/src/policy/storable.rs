@@ -115,11 +115,22 @@ fn can_be_validated(status: StatusCode, headers: &HeaderMap) -> bool {
         && (headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED))
 }
 
-/// A life that the application gave, and whether the response's own word goes before it.
+/// A life that the application gave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SetLifetime {
     pub(crate) ttl: Duration,
-    pub(crate) is_default: bool,
+    pub(crate) by: SetBy,
+}
+
+/// For which responses it was given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SetBy {
+    /// For this one.
+    Handler,
+    /// For those of this status.
+    Status,
+    /// For all.
+    Default,
 }
 
 /// What the handler or the policy says: the handler's wish, then by status, function, fixed.
@@ -131,14 +142,17 @@ fn set_lifetime(
     now: SystemTime,
 ) -> Result<Option<SetLifetime>, Reason> {
     if let Some(ttl) = wishes.ttl {
-        return Ok(Some(SetLifetime { ttl, is_default: false }));
+        return Ok(Some(SetLifetime { ttl, by: SetBy::Handler }));
     }
-    let set = |ttl| Some(SetLifetime { ttl, is_default: true });
+    let set = |ttl, by| Some(SetLifetime { ttl, by });
     if let Some(ttl) = life_of_status(rules, status) {
-        return Ok(set(ttl));
+        return Ok(set(ttl, SetBy::Status));
     }
     match lifetime.or(rules.lifetime.as_ref()) {
-        Some(lifetime) => lifetime.from(now).map(set).ok_or(Reason::TtlFailed),
+        Some(lifetime) => {
+            let ttl = lifetime.from(now).ok_or(Reason::TtlFailed)?;
+            Ok(set(ttl, SetBy::Default))
+        }
         None => Ok(None),
     }
 }

@@ -211,3 +211,21 @@ async fn head_is_answered_by_a_stored_get() {
     assert_eq!((head.field("x-cache"), head.body.as_str()), ("HIT", ""));
     assert_eq!(head.field("content-length"), "5");
 }
+
+#[tokio::test]
+async fn windows_of_the_policy_are_no_life() {
+    let policy = || {
+        Policy::http()
+            .stale_while_revalidate(Duration::from_secs(30))
+            .stale_if_error(Duration::from_secs(30))
+    };
+    for status in [200, 302, 500] {
+        let rig = answering(policy(), Vec::leak(vec![(status, Lines::default())]));
+        let first = rig.get("/a").await;
+        assert!(first.field("cache-status").ends_with("detail=no-lifetime"), "{status} {first:?}");
+        assert_eq!(rig.get("/a").await.body, "second");
+    }
+    let rig = answering(policy(), &[(200, &[("cache-control", "max-age=0")]), (503, &[])]);
+    rig.get("/a").await;
+    assert_eq!(rig.get("/a").await.body, "first");
+}
