@@ -67,7 +67,7 @@ impl StoredFields {
         if self.room.is_none() {
             return self.map.clone();
         }
-        let mut map = HeaderMap::with_capacity(self.len());
+        let mut map = table_of(self.len());
         self.copy_if(|_| true, &mut map);
         map
     }
@@ -81,7 +81,7 @@ impl StoredFields {
         }
         let length = length.filter(|_| !self.map.contains_key(CONTENT_LENGTH));
         // A new table, so that it has no more places than it needs.
-        let mut map = HeaderMap::with_capacity(self.map.len() + names.len() + 1);
+        let mut map = table_of(self.map.len() + names.len() + 1);
         self.copy_if(|_| true, &mut map);
         if let Some(length) = length {
             map.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -108,7 +108,7 @@ impl StoredFields {
         if self.has_room_for(names) {
             return fill(self.map.clone(), names, own);
         }
-        let mut map = HeaderMap::with_capacity(self.len() + names.len() + 1);
+        let mut map = table_of(self.len() + names.len() + 1);
         self.copy_if(|_| true, &mut map);
         put(&mut map, names, own, adds);
         map
@@ -167,6 +167,12 @@ impl StoredFields {
             .as_ref()
             .is_some_and(|room| room.names.contains(name) || room.length && *name == CONTENT_LENGTH)
     }
+}
+
+/// A table with room for so many lines. Most of a great many share their names and need no place of
+/// their own; and a table has no more than 2¹⁵.
+fn table_of(lines: usize) -> HeaderMap {
+    HeaderMap::with_capacity(lines.min(1 << 10))
 }
 
 /// Writes the values of the last fields of a table.

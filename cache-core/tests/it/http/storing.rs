@@ -273,3 +273,36 @@ async fn content_range_means_nothing_outside_a_206() {
         &[], 200, &[("cache-control", "max-age=9"), ("content-range", "bytes 0-1/2")] => "9";
     }
 }
+
+#[tokio::test]
+async fn statuses_without_a_life_are_not_stored_for_their_validator() {
+    for status in [201, 302, 403, 500, 503, 599] {
+        assert_eq!(outcome(&[], status, &[("etag", "\"a\"")]).await, "no-lifetime", "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_default_lifetime_is_not_for_errors() {
+    use cache_core::policy::setting::Ttl;
+    for (status, stored) in
+        [(200, true), (404, true), (302, false), (403, false), (500, false), (503, false)]
+    {
+        let policy = Policy::http().lifetime(Ttl::For(Duration::from_secs(30)));
+        let said = told(policy, &[], status, &[]).await;
+        assert_eq!(said.contains("; stored"), stored, "{status} {said}");
+    }
+}
+
+#[tokio::test]
+async fn many_lines_of_one_name_are_no_panic() {
+    let rig = crate::engine::rig::Rig::new(Policy::http(), None).handler(|_, _| {
+        let mut all = super::response(200, &[("cache-control", "max-age=9")], "x");
+        for _ in 0..30_000 {
+            all.headers_mut().append("link", http::HeaderValue::from_static("</a>"));
+        }
+        all
+    });
+    rig.get("/a").await;
+    let again = rig.get("/a").await;
+    assert_eq!(again.headers.get_all("link").iter().count(), 30_000);
+}
