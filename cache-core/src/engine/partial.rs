@@ -67,6 +67,8 @@ fn cut(parts: &[Range<usize>], body: &Bytes, headers: &mut HeaderMap) -> Option<
 fn multipart(parts: &[Range<usize>], body: &Bytes, headers: &mut HeaderMap) -> Pieces {
     let boundary = boundary();
     let media = headers.remove(header::CONTENT_TYPE);
+    // A handler's own, which means nothing in a 200, would mean something here (§15.3.7.2).
+    headers.remove(header::CONTENT_RANGE);
     let value = HeaderValue::from_str(&format!("multipart/byteranges; boundary={boundary}"));
     if let Ok(value) = value {
         headers.insert(header::CONTENT_TYPE, value);

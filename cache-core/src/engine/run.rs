@@ -168,7 +168,8 @@ impl Route {
     /// A response that is not stored says something of its key, unless it is the request's doing.
     pub(crate) fn give_up(&self, fill: &mut Fill, reason: Reason) {
         let cache = &self.shared.cache;
-        if reason == Reason::Range {
+        // A part may be refused for its status as well.
+        if reason == Reason::Range || matches!(fill.ticket, Err(Reason::Range)) {
             cache.counters.not_stored.one();
             cache.counters.reason(reason);
         } else {

@@ -1,5 +1,6 @@
 //! Parts of what is stored (RFC 9110 §14), and of what is not.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cache_core::Policy;
@@ -232,4 +233,47 @@ async fn by_the_responses_own_word_parts_are_served_and_never_stored() {
     let passed = range(&rig, "bytes=2-3").await;
     assert_eq!((passed.status, passed.body.as_str(), passed.field("x-cache")), (206, "ab", ""));
     assert_eq!(rig.runs(), 3);
+}
+
+#[tokio::test]
+async fn a_part_says_nothing_of_coalescing() {
+    let rig = Rig::new(minute(), None).handler(|request, run| {
+        if !request.contains_key("range") {
+            return Response::new(if run == 2 { "second" } else { "later" });
+        }
+        let part = Response::builder().status(206).header("content-range", "bytes 0-0/5");
+        part.body("f").unwrap()
+    });
+    rig.get_with("/a", &[("range", "bytes=0-0")]).await;
+    rig.in_handler.shut();
+    let ask = || {
+        let rig = rig.clone();
+        tokio::spawn(async move { rig.get("/a").await })
+    };
+    let before = rig.store.lookups.load(Ordering::SeqCst);
+    let (one, other) = (ask(), ask());
+    rig.in_handler.reached().await;
+    rig.looked_up(before + 2).await;
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    rig.in_handler.open();
+    assert_eq!(
+        (one.await.unwrap().body, other.await.unwrap().body),
+        ("second".into(), "second".into())
+    );
+    assert_eq!(rig.runs(), 2);
+}
+
+#[tokio::test]
+async fn an_absurd_content_range_is_not_in_a_multipart() {
+    let rig = Rig::new(Policy::http(), None).handler(|_, _| {
+        let mut whole = alphabet();
+        whole.headers_mut().insert("content-range", http::HeaderValue::from_static("bytes 0-1/2"));
+        whole
+    });
+    rig.get("/a").await;
+    let parts = rig.get_with("/a", &[("range", "bytes=0-0,4-4")]).await;
+    assert_eq!(parts.status, 206);
+    assert!(!parts.headers.contains_key("content-range"));
 }
