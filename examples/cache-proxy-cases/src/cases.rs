@@ -148,6 +148,20 @@ cases! {
         origin.saw_no_more();
     }
 
+    fn what_ends_at_the_proxy_selects_nothing(program) {
+        let origin = Origin::new(|request| {
+            let (host, language) = (request.field("host"), request.field("accept-language"));
+            let text = format!("{host} {language}");
+            Act::Answer(ok("cache-control: max-age=60\r\nvary: accept-language\r\n", &text))
+        });
+        let proxy = Proxy::start(program, &origin, &[]);
+        for (path, named) in [("/a", "host"), ("/b", "accept-language")] {
+            let language = "accept-language: de\r\n";
+            proxy.exchange(format!("GET {path} HTTP/1.1\r\nhost: h\r\n{language}connection: close, {named}\r\n\r\n").as_bytes());
+            assert_eq!(proxy.get(path, language).text(), "h de", "{named}");
+        }
+    }
+
     fn nothing_is_added(program) {
         let date = "date: Mon, 02 Jan 2023 00:00:00 GMT\r\nx-own: 1\r\n";
         let origin = Origin::answering(date, "answer");

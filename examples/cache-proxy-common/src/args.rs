@@ -9,6 +9,8 @@ use cache_core::Policy;
 use http::uri::{Authority, Scheme, Uri};
 use lexopt::prelude::{Long, Short, ValueExt};
 
+use crate::fields;
+
 /// The text of `--help`, after the program's name.
 pub const OPTIONS: &str = "\
 Options:
@@ -108,7 +110,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, l
         base = policy(COOKIES)?.over(&base);
     }
     let origin = origin.ok_or("--origin is missing")?;
-    let policy = own.over(&base);
+    let policy = own.over(&base).condition(|head| fields::reach_the_origin(head.headers()));
     let options =
         Options { listen, origin, store, prefix, store_timeout, policy, patience, workers };
     Ok(Command::Serve(Box::new(options)))
