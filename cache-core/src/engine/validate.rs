@@ -63,7 +63,9 @@ impl Route {
         let stored = get.response()?;
         let cache = &self.shared.cache;
         if !confirms(stored, get.body().len(), answer) {
-            self.forget_fresh(get, stored).await;
+            if freshness(&stored.life, cache.clock.now()).is_fresh() {
+                self.end(get).await;
+            }
             return None;
         }
         fill.ticket.as_ref().ok()?;
@@ -99,10 +101,10 @@ impl Route {
                 }
             }
             Err(reason) => {
-                self.give_up(fill, reason);
                 if forbids(reason) {
-                    self.forget_fresh(entry, stored).await;
+                    self.end(entry).await;
                 }
+                self.give_up(fill, reason);
                 (self.unstored(entry, stored, headers), Err(reason))
             }
         }
@@ -110,11 +112,8 @@ impl Route {
 
     /// The stored response is no longer what the handler says it is, and must not be served any more
     /// by its old head.
-    async fn forget_fresh(&self, entry: &Entry, stored: &StoredHead) {
-        let cache = &self.shared.cache;
-        if freshness(&stored.life, cache.clock.now()).is_fresh()
-            && let Err(reason) = forget(cache, *entry.key()).await
-        {
+    async fn end(&self, entry: &Entry) {
+        if let Err(reason) = forget(&self.shared.cache, *entry.key()).await {
             tracing::warn!(%reason, "an outdated response stays stored");
         }
     }
