@@ -112,10 +112,12 @@ impl CacheControl {
     }
 
     /// Takes the field names of a qualified directive; `false` if there are none, or if one of
-    /// them is no name: then the whole response is meant.
+    /// them is no name: then the whole response is meant. So it is without quotes, which nobody may
+    /// send (§5.2.2.4): `private=true` is more than a field of that name.
     fn withhold(&mut self, value: Option<&[u8]>) -> bool {
+        let quoted = value.filter(|value| value.starts_with(b"\""));
         let names: Result<Vec<_>, _> =
-            split(value.map(unquoted).unwrap_or_default()).map(HeaderName::from_bytes).collect();
+            split(quoted.map(unquoted).unwrap_or_default()).map(HeaderName::from_bytes).collect();
         match names {
             Ok(names) if !names.is_empty() => {
                 self.withheld.extend(names);
@@ -251,10 +253,16 @@ mod tests {
 
     #[test]
     fn a_qualified_directive_names_fields() {
-        let read = of(&["no-cache=\"a, B\", private=set-cookie, max-age=5"]);
+        let read = of(&["no-cache=\"a, B\", private=\"set-cookie\", max-age=5"]);
         assert!(read.no_cache && read.private && !read.no_cache_all && !read.private_all);
         assert_eq!(read.withheld, ["a", "b", "set-cookie"]);
-        for whole in ["private=\"\"", "private=\"a b\"", "private=\"a\", private", "private="] {
+        for whole in [
+            "private=\"\"",
+            "private=\"a b\"",
+            "private=\"a\", private",
+            "private=",
+            "private=true",
+        ] {
             assert!(of(&[whole]).private_all, "{whole}");
         }
     }

@@ -50,7 +50,7 @@ fn apply(all: &mut CacheControl, key: &str, value: Option<&BareItem>) {
         Some(BareItem::Boolean(true)) => all.apply(key.as_bytes(), None),
         Some(BareItem::Boolean(false)) => {}
         Some(BareItem::String(names)) if matches!(key, "no-cache" | "private") => {
-            all.apply(key.as_bytes(), Some(names.as_str().as_bytes()));
+            all.apply(key.as_bytes(), Some(format!("\"{}\"", names.as_str()).as_bytes()));
         }
         Some(BareItem::Integer(seconds)) if !restrains => {
             let seconds = i64::from(*seconds).max(0).to_string();
