@@ -21,6 +21,8 @@ pub(crate) struct WishList {
     pub(crate) strip_cookies: bool,
     /// An inner route leaves it to the response's own fields, so the outer one must heed them.
     pub(crate) of_http: bool,
+    /// An inner route has its responses invalidated by the groups that they name.
+    pub(crate) of_groups: bool,
     /// A tag could not be added: the response must not be stored without it.
     pub(crate) failed: bool,
 }
@@ -73,8 +75,9 @@ impl Wishes {
 
     /// What an inner route would have stored this response with; without a lifetime, as long as
     /// the response says.
-    pub(crate) fn confide(&self, tags: Vec<Tag>, ttl: Option<Duration>) {
+    pub(crate) fn confide(&self, tags: Vec<Tag>, ttl: Option<Duration>, by_groups: bool) {
         self.with(|list| {
+            list.of_groups |= by_groups;
             list.failed |= list.tags.len() + tags.len() > MAX_TAGS;
             list.tags.extend(tags);
             match ttl {

@@ -83,6 +83,25 @@ async fn an_inner_route_that_would_not_store_keeps_the_outer_one_from_it() {
 }
 
 #[tokio::test]
+async fn an_outer_route_that_knows_no_groups_stores_none_of_an_inner_one_that_does() {
+    let cache = cache();
+    let member = || async { ([("cache-control", "max-age=60"), ("cache-groups", "\"g\"")], "x") };
+    let write = || async { [("cache-group-invalidation", "\"g\"")] };
+    let grouped = || Policy::http().cache_groups(true);
+    for (outer, first) in [(Policy::http(), ""), (grouped(), "MISS")] {
+        let app = Router::new()
+            .route("/a", get(member))
+            .route("/write", axum::routing::post(write))
+            .layer(cache.layer(grouped()).unwrap())
+            .layer(cache.layer(outer).unwrap());
+        assert_eq!(wire::get(&app, "/a").await.cache(), first);
+        let write = Request::post("/write").body(Body::empty()).unwrap();
+        app.clone().oneshot(write).await.unwrap();
+        assert_eq!(wire::get(&app, "/a").await.cache(), first);
+    }
+}
+
+#[tokio::test]
 async fn an_outer_route_never_stores_what_an_inner_one_guards_or_keys_by_code() {
     let cache = cache();
     let user =

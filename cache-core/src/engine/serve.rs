@@ -289,7 +289,7 @@ impl Route {
             Err(_) => None,
         };
         match (tags, lifetime) {
-            (Ok(tags), Some(lifetime)) => outer.confide(tags, lifetime),
+            (Ok(tags), Some(lifetime)) => outer.confide(tags, lifetime, rules.cache_groups),
             _ => outer.refuse(),
         }
     }

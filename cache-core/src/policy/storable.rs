@@ -52,7 +52,9 @@ pub(crate) fn storable(
     times: Times,
 ) -> Result<Storable, Reason> {
     let headers = response.headers();
-    if wishes.refuse || wishes.of_http && !rules.is_http() {
+    let misses_of_inner =
+        wishes.of_http && !rules.is_http() || wishes.of_groups && !rules.cache_groups;
+    if wishes.refuse || misses_of_inner {
         return Err(Reason::Handler);
     }
     if wishes.failed {
