@@ -450,9 +450,10 @@ async fn filled_while_a_write_runs(s: &Server, when: &str) -> Result<Response, F
     for delay in [300, 2_000, 8_000] {
         let id = s.id();
         let (items, query) = (format!("/items?id={id}"), format!("delay_ms={delay}&{id}"));
+        let path = format!("/more/write/{when}/{id}?{query}");
         let mut writer = s.connect().await?;
         let sent = Instant::now();
-        writer.send(&Request::new("PUT", &format!("/more/write/{when}/{id}?{query}"))).await?;
+        writer.send(&Request::new("PUT", &path)).await?;
         s.until_runs("/more/write", &query, 1).await?;
         s.get(&items).await?.miss()?;
         let in_time = sent.elapsed() < Duration::from_millis(delay);
