@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod acl;
 mod application;
 mod cluster;
 mod connect;
@@ -22,6 +23,8 @@ mod sentinel;
 mod suite;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod torture;
 mod trips;
 mod worker;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Server, ServerError, free_port, wait_for};
+use super::{Server, ServerError, Tls, free_port, wait_for};
 
 /// Slots of any cluster.
 const SLOTS: u16 = 16_384;
@@ -33,6 +33,29 @@ impl Cluster {
         node_timeout: Duration,
         with_replicas: bool,
     ) -> Result<Self, ServerError> {
+        Self::start_with(args, node_timeout, with_replicas, None)
+    }
+
+    /// The same with TLS among the nodes and for stores.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start).
+    pub fn start_tls(
+        args: &[&str],
+        node_timeout: Duration,
+        with_replicas: bool,
+        tls: &Tls,
+    ) -> Result<Self, ServerError> {
+        Self::start_with(args, node_timeout, with_replicas, Some(tls))
+    }
+
+    fn start_with(
+        args: &[&str],
+        node_timeout: Duration,
+        with_replicas: bool,
+        tls: Option<&Tls>,
+    ) -> Result<Self, ServerError> {
         let timeout = node_timeout.as_millis().to_string();
         let node = || {
             let bus = free_port()?.to_string();
@@ -41,7 +64,11 @@ impl Cluster {
                 &["--cluster-port", &bus, "--cluster-require-full-coverage", "no"],
                 args,
             ];
-            Server::start(&own.concat())
+            let mut server = Server::prepare(&own.concat())?;
+            if let Some(tls) = tls {
+                server = server.with_tls(tls)?;
+            }
+            server.spawn().map(|()| server)
         };
         let primaries: Vec<Server> = (0..3).map(|_| node()).collect::<Result<_, _>>()?;
         let replicas: Vec<Server> =
@@ -72,7 +99,7 @@ impl Cluster {
         for server in all {
             let bus: Vec<String> = server.run(&["CONFIG", "GET", "cluster-port"])?;
             let bus = bus.into_iter().nth(1).unwrap_or_default();
-            let port = server.port().to_string();
+            let port = server.service_port().to_string();
             first.run::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
         }
         let nodes = self.all().count();
@@ -124,7 +151,10 @@ impl Cluster {
     /// What a store connects to: two of the nodes.
     #[must_use]
     pub fn url(&self) -> String {
-        let seeds = self.primaries.iter().take(2).map(|node| format!("127.0.0.1:{}", node.port()));
-        format!("redis-cluster://{}", seeds.collect::<Vec<_>>().join(","))
+        let seeds = self.primaries.iter().take(2);
+        let seeds = seeds.map(|node| format!("127.0.0.1:{}", node.service_port()));
+        let has_tls = self.primaries.iter().any(|node| node.tls_port().is_some());
+        let scheme = if has_tls { "rediss-cluster" } else { "redis-cluster" };
+        format!("{scheme}://{}", seeds.collect::<Vec<_>>().join(","))
     }
 }

@@ -11,12 +11,14 @@ mod error;
 mod port;
 mod sentinel;
 mod server;
+mod tls;
 
 pub use self::cluster::Cluster;
 pub use self::error::ServerError;
 pub use self::port::free_port;
 pub use self::sentinel::Sentinels;
 pub use self::server::{Server, Signal};
+pub use self::tls::Tls;
 
 use std::time::Duration;
 

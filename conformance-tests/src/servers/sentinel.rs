@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Server, ServerError, wait_for};
+use super::{Server, ServerError, Tls, wait_for};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 
@@ -29,17 +29,41 @@ impl Sentinels {
     ///
     /// One of them cannot be started, or they do not find each other within 20 s.
     pub fn start(args: &[&str], down_after: Duration) -> Result<Self, ServerError> {
-        let primary = Server::start(&[args, &["--repl-timeout", "60"]].concat())?;
-        let port = primary.port().to_string();
-        let replica = Server::start(&[args, &["--replicaof", "127.0.0.1", &port]].concat())?;
+        Self::start_with(args, down_after, None)
+    }
+
+    /// The same with TLS among all of them and for stores.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start).
+    pub fn start_tls(args: &[&str], down_after: Duration, tls: &Tls) -> Result<Self, ServerError> {
+        Self::start_with(args, down_after, Some(tls))
+    }
+
+    fn start_with(
+        args: &[&str],
+        down_after: Duration,
+        tls: Option<&Tls>,
+    ) -> Result<Self, ServerError> {
+        let spawn = |server: Server| {
+            let mut server = match tls {
+                Some(tls) => server.with_tls(tls)?,
+                None => server,
+            };
+            server.spawn().map(|()| server)
+        };
+        let data = |own: &[&str]| spawn(Server::prepare(&[args, own].concat())?);
+        let primary = data(&["--repl-timeout", "60"])?;
+        let port = primary.service_port().to_string();
+        let replica = data(&["--replicaof", "127.0.0.1", &port])?;
         let sentinel = || {
-            let mut sentinel = Server::sentinel(vec![
+            spawn(Server::sentinel(vec![
                 "sentinel resolve-hostnames no".to_owned(),
                 format!("sentinel monitor {MASTER} 127.0.0.1 {port} 2"),
                 format!("sentinel down-after-milliseconds {MASTER} {}", down_after.as_millis()),
                 format!("sentinel failover-timeout {MASTER} 3000"),
-            ])?;
-            sentinel.spawn().map(|()| sentinel)
+            ])?)
         };
         let group =
             Self { data: [primary, replica], sentinels: [sentinel()?, sentinel()?, sentinel()?] };
@@ -63,7 +87,10 @@ impl Sentinels {
     /// What a store connects to.
     #[must_use]
     pub fn url(&self) -> String {
-        let hosts = self.sentinels.each_ref().map(|server| format!("127.0.0.1:{}", server.port()));
-        format!("redis-sentinel://{}/{MASTER}", hosts.join(","))
+        let hosts = self.sentinels.each_ref();
+        let hosts = hosts.map(|server| format!("127.0.0.1:{}", server.service_port()));
+        let has_tls = self.sentinels.iter().any(|server| server.tls_port().is_some());
+        let scheme = if has_tls { "rediss-sentinel" } else { "redis-sentinel" };
+        format!("{scheme}://{}/{MASTER}", hosts.join(","))
     }
 }

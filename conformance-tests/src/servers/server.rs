@@ -9,6 +9,7 @@ use std::time::Duration;
 use redis::{Client, Connection, FromRedisValue};
 use rustix::process::{Pid, kill_process};
 
+use super::tls::{self, Tls};
 use super::{ServerError, free_port, wait_for};
 
 /// How long a server may take to answer its first `PING`.
@@ -23,6 +24,7 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 /// A `redis-server`, running or not.
 pub struct Server {
     port: u16,
+    tls_port: Option<u16>,
     dir: PathBuf,
     password: Option<String>,
     role: Role,
@@ -82,7 +84,8 @@ impl Server {
             std::env::temp_dir().join(format!("redis-{}-{number}-{port}", std::process::id()));
         std::fs::create_dir_all(&dir)
             .map_err(|error| ServerError::because(format!("making {}", dir.display()), error))?;
-        Ok(Self { port, dir, password: None, role, child: None, paused: AtomicBool::new(false) })
+        let paused = AtomicBool::new(false);
+        Ok(Self { port, tls_port: None, dir, password: None, role, child: None, paused })
     }
 
     /// The password that [`connect`](Self::connect) logs in with.
@@ -90,6 +93,18 @@ impl Server {
     pub fn with_password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(password.into());
         self
+    }
+
+    /// Lets it speak TLS, too, on a port of its own; with other servers it then speaks nothing else.
+    /// For a server that has not been started yet.
+    ///
+    /// # Errors
+    ///
+    /// There is no free port, or its directory cannot be written to.
+    pub fn with_tls(mut self, tls: &Tls) -> Result<Self, ServerError> {
+        tls.write(&self.dir)?;
+        self.tls_port = Some(free_port()?);
+        Ok(self)
     }
 
     /// Starts it, or starts it again on the same port and in the same directory: what is in
@@ -131,7 +146,9 @@ impl Server {
         if !file.exists() {
             let (port, dir, log) = (self.port, self.dir.display(), self.log());
             let log = log.display();
-            let text = format!("port {port}\nbind 127.0.0.1\ndir {dir}\nlogfile {log}\n{lines}\n");
+            let tls = self.tls_port.map(tls::lines).unwrap_or_default();
+            let head = format!("port {port}\nbind 127.0.0.1\ndir {dir}\nlogfile {log}");
+            let text = format!("{head}\n{tls}{lines}\n");
             std::fs::write(&file, text)
                 .map_err(|error| ServerError::because(format!("writing {name}"), error))?;
         }
@@ -182,6 +199,17 @@ impl Server {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port that it speaks TLS on, if it does.
+    #[must_use]
+    pub const fn tls_port(&self) -> Option<u16> {
+        self.tls_port
+    }
+
+    /// The port for other servers and for stores: the one for TLS, if it has one.
+    pub(super) fn service_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
     }
 
     /// Its working directory.
