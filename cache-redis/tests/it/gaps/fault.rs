@@ -1,7 +1,12 @@
 //! What can happen between two calls. Each fault is a list of strikes; the first falls into one
 //! gap, the others a few steps later.
 
+use std::time::Duration;
+
+use conformance_tests::servers;
+
 use crate::gaps::deployment::{Deployment, Place};
+use crate::support::Server;
 
 pub(super) type Strike = fn(&mut Deployment, &Place);
 
@@ -102,9 +107,7 @@ pub(super) const PAUSE: Fault = Fault {
 pub(super) const OLDER_SNAPSHOT: Fault = Fault {
     name: "restarted from an older snapshot",
     strikes: &[
-        |d, _| {
-            let _: String = d.first().run(&["SAVE"]);
-        },
+        |d, _| save(d.first()),
         |d, _| {
             d.first().kill();
             d.first().spawn();
@@ -112,6 +115,12 @@ pub(super) const OLDER_SNAPSHOT: Fault = Fault {
     ],
     errors: true,
 };
+
+/// Waits for a snapshot that is under way: a primary makes one for a replica that comes back.
+fn save(server: &Server) {
+    let saved = || server.try_run(&["SAVE"]).is_ok();
+    servers::wait_for("the snapshot", Duration::from_secs(20), saved).unwrap();
+}
 
 /// A server that comes back empty.
 pub(super) const RESTART: Fault = Fault {
