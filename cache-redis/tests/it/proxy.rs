@@ -118,6 +118,9 @@ async fn pump(client: TcpStream, server: TcpStream, watched: bool, state: &State
                 }
                 continue;
             }
+            if state.closed.load(Ordering::SeqCst) {
+                return;
+            }
             if answered.swap(false, Ordering::SeqCst) {
                 state.trips.fetch_add(1, Ordering::SeqCst);
             }

@@ -142,9 +142,13 @@ async fn an_invalidation_cut_after_some_shards(deployment: Deployment, every: us
     let names: Vec<String> = (0..48).map(|n| format!("k{n}")).collect();
     worker.invalidate(&["t"]).await;
     let proxy = &proxied.proxies[0];
-    proxy.sent();
-    worker.invalidate(&["t"]).await;
-    let length = proxy.sent();
+    // The shortest of some: now and then one carries a proof along.
+    let mut length = usize::MAX;
+    for _ in 0..5 {
+        proxy.sent();
+        worker.invalidate(&["t"]).await;
+        length = length.min(proxy.sent());
+    }
     let mut partly = 0;
     for cut in (1..length).step_by(every) {
         for name in &names {
