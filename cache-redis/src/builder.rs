@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::clock::{Clock, SystemClock};
-use cache_core::store::Store;
 
 use crate::connection::{Certificates, Dial};
 use crate::error::{ConfigError, ConnectError};
@@ -200,7 +199,7 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Opens the store.
+    /// Opens the store, within the connect limit and the response limit together.
     ///
     /// # Errors
     ///
@@ -227,8 +226,10 @@ impl RedisStoreBuilder {
             breaker: self.breaker,
         };
         let topology = Topology::new(self.target.place, dial, self.sentinel_credentials, &layout);
+        // No request waits yet, so the first connections may take what they need.
+        let limit = self.connect_limit.saturating_add(settings.response_limit);
         let store = RedisStore::new(layout, topology, settings, self.clock);
-        match (store.ready().await, start) {
+        match (store.ready_within(limit).await, start) {
             (Ok(()), _) => {}
             (Err(error), Start::Lenient) if error.is_transient() => {
                 tracing::warn!(%error, "the Redis store starts without its server");

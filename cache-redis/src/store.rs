@@ -109,6 +109,12 @@ impl RedisStore {
         }
     }
 
+    /// Whether every shard can be used, asked within this time.
+    pub(crate) async fn ready_within(&self, limit: Duration) -> Result<(), StoreError> {
+        let ready = self.inner.ready(limit).await;
+        ready.map_err(|fault| fault.into_error("checking the Redis store"))
+    }
+
     /// Lists at most `limit` names of this store's keys, for people; in no order.
     ///
     /// Uses `SCAN`, so it may miss keys that come or go meanwhile, and reads through the whole key
@@ -194,8 +200,7 @@ impl Store for RedisStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        let inner = &self.inner;
-        inner.ready().await.map_err(|fault| fault.into_error("checking the Redis store"))
+        self.ready_within(self.inner.settings.response_limit).await
     }
 
     async fn close(&self) {
@@ -675,14 +680,15 @@ impl Inner {
         Ok(())
     }
 
-    pub(crate) async fn ready(&self) -> Result<(), Fault> {
+    async fn ready(&self, limit: Duration) -> Result<(), Fault> {
         let checks = (0..self.layout.shards()).map(|shard| async move {
             let meta = self.layout.meta(shard);
             let build = |commands: &mut Commands| {
                 commands.command("ZMSCORE").arg(&meta).arg(SHARDS);
             };
             let call = Call { shard, gate: Gate::Insist, meta: 0, repeatable: true, build: &build };
-            let mut answer = self.within(self.topology.call(&call)).await?;
+            let answer = tokio::time::timeout(limit, self.topology.call(&call)).await;
+            let mut answer = answer.unwrap_or(Err(Fault::TimedOut(limit)))?;
             match one(&mut answer)? {
                 Value::Array(scores) => match scores.first().map(text) {
                     Some(Ok(recorded)) if recorded != format!("-{}", self.layout.shards()) => {

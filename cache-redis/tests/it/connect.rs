@@ -38,6 +38,22 @@ async fn password_database_and_socket() {
     }
 }
 
+/// The connect limit counts at the start, not only the short one of a request.
+#[tokio::test]
+async fn a_server_that_is_slow_to_connect_does_not_fail_the_start() {
+    let server = Server::start(&[]);
+    server.signal("STOP");
+    let builder = RedisStore::builder(&server.url())
+        .unwrap()
+        .with_connect_limit(Duration::from_secs(10))
+        .with_response_limit(Duration::from_millis(200));
+    let starting = tokio::spawn(builder.connect());
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(!starting.is_finished(), "it gave up");
+    server.signal("CONT");
+    starting.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn settings_out_of_range_name_their_field() {
     let builder = || RedisStore::builder("redis://127.0.0.1:1").unwrap();
