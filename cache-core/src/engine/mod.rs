@@ -16,6 +16,7 @@ pub(crate) mod function;
 #[cfg(feature = "mutants")]
 pub mod mutant;
 mod partial;
+mod prepare;
 mod recall;
 mod reply;
 mod route;

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::fill::{ask, known};
@@ -386,38 +386,6 @@ impl Route {
         response
     }
 
-    /// Everything that a run of the handler needs, a ticket above all.
-    async fn prepare(
-        &self,
-        planned: Planned,
-        mut miss: Miss,
-        head: &RequestHead<'_>,
-        background: bool,
-    ) -> Fill {
-        let Shared { cache, rules, .. } = &*self.shared;
-        let reason = miss.reason;
-        let store_failed =
-            matches!(reason, Reason::StoreUnavailable | Reason::StoreTimeout | Reason::StoreError);
-        let (tags, ticket) = match plan::tags(rules, head, &planned) {
-            Err(reason) => {
-                self.complain(reason);
-                (Vec::new(), Err(reason))
-            }
-            // The handler may answer in parts; and a part of something large is not fetched whole,
-            // but where what is whole already is to be refreshed.
-            Ok(tags) if head.headers().contains_key(header::RANGE) && !background => {
-                (tags, Err(Reason::Range))
-            }
-            Ok(tags) => match miss.ticket.take() {
-                Some(ticket) => (tags, Ok(ticket)),
-                None if store_failed => (tags, Err(reason)),
-                None => (tags, ask(cache, "begin", cache.store.begin(&miss.key)).await),
-            },
-        };
-        let ticket = ticket.map(|ticket| ticket.valid_for(rules.max_fill));
-        Fill { planned, reason, ticket, tags, lead: None, miss, background }
-    }
-
     /// A refresh, unless one is under way.
     fn refresh(&self, planned: Planned, miss: Miss) -> Option<Refresh> {
         // A HEAD request cannot refresh the GET entry that answered it.
@@ -469,7 +437,7 @@ impl Route {
     }
 
     /// One error in the log per route.
-    fn complain(&self, reason: Reason) {
+    pub(super) fn complain(&self, reason: Reason) {
         if !self.shared.complained.swap(true, Ordering::Relaxed) {
             tracing::error!(%reason, "the route's responses cannot be stored");
         }

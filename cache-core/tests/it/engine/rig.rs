@@ -63,10 +63,11 @@ impl Gate {
     }
 }
 
-/// The memory store with a gate behind `put`, and faults.
+/// The memory store with gates before `begin` and behind `put`, and faults.
 #[derive(Clone, Debug)]
 pub(crate) struct GatedStore {
     pub(crate) inner: MemoryStore,
+    pub(crate) before_begin: Gate,
     pub(crate) after_put: Gate,
     pub(crate) fail_puts: Arc<AtomicBool>,
     /// Never answers at once, as a remote store would not.
@@ -82,6 +83,7 @@ impl GatedStore {
     pub(crate) fn new(inner: MemoryStore) -> Self {
         Self {
             inner,
+            before_begin: Gate::default(),
             after_put: Gate::default(),
             fail_puts: Arc::default(),
             waits: Arc::default(),
@@ -130,6 +132,7 @@ impl Store for GatedStore {
     }
 
     async fn begin(&self, key: &Key) -> Result<Ticket, StoreError> {
+        self.before_begin.pass().await;
         self.inner.begin(key).await
     }
 

@@ -328,3 +328,41 @@ async fn a_304_that_makes_a_response_private_ends_it() {
         assert_eq!(rig.get("/a").await.body, "third", "{news}");
     }
 }
+
+#[tokio::test]
+async fn what_was_invalidated_before_the_ticket_is_not_validated() {
+    let (rig, seen) = asked(Policy::http().tag("t"), DATED, &[]);
+    rig.get("/a").await;
+    rig.clock.advance(Duration::from_secs(61));
+    rig.store.before_begin.shut();
+    let asking = tokio::spawn({
+        let rig = rig.clone();
+        async move { rig.get("/a").await }
+    });
+    rig.store.before_begin.reached().await;
+    // Changed within the second that `Last-Modified` says, so that a 304 would be wrong.
+    rig.cache.invalidate_tags(["t"]).await.unwrap();
+    rig.store.before_begin.open();
+    assert_eq!(asking.await.unwrap().body, "second");
+    assert_eq!(seen.lock().unwrap().last().unwrap(), &(None, None));
+    assert_eq!(rig.get("/a").await.body, "second");
+}
+
+#[tokio::test]
+async fn what_was_invalidated_is_confirmed_by_no_head() {
+    const SAME: Lines = &[DATED[0], DATED[1], ("content-length", "5")];
+    let rig = answering(Policy::http().tag("t"), &[(200, DATED), (200, SAME)]);
+    rig.get("/a").await;
+    rig.clock.advance(Duration::from_secs(61));
+    rig.store.waits.store(true, std::sync::atomic::Ordering::SeqCst);
+    let before = rig.store.lookups.load(std::sync::atomic::Ordering::SeqCst);
+    let asking = tokio::spawn({
+        let rig = rig.clone();
+        async move { rig.request(Method::HEAD, "/a", &[]).await }
+    });
+    // The GET is found; the HEAD is looked up, and its ticket issued, after the invalidation.
+    rig.looked_up(before + 2).await;
+    rig.cache.invalidate_tags(["t"]).await.unwrap();
+    asking.await.unwrap();
+    assert_eq!(rig.get("/a").await.body, "third");
+}

@@ -1,0 +1,76 @@
+//! What a run of the handler needs: the right to store its answer, the tags that follow from the
+//! request, and what it may be asked to confirm.
+
+use http::header;
+
+use super::fill::ask;
+use super::route::{Route, Shared};
+use super::run::Fill;
+use super::seek::Miss;
+use crate::entry::{Entry, StoredHead};
+use crate::head::RequestHead;
+use crate::policy::plan::{self, Planned};
+use crate::reason::Reason;
+use crate::store::Lookup;
+
+impl Route {
+    /// Everything that a run of the handler needs, a ticket above all.
+    pub(super) async fn prepare(
+        &self,
+        planned: Planned,
+        mut miss: Miss,
+        head: &RequestHead<'_>,
+        background: bool,
+    ) -> Fill {
+        let Shared { cache, rules, .. } = &*self.shared;
+        let reason = miss.reason;
+        let with_found = miss.ticket.is_some();
+        let store_failed =
+            matches!(reason, Reason::StoreUnavailable | Reason::StoreTimeout | Reason::StoreError);
+        let (tags, ticket) = match plan::tags(rules, head, &planned) {
+            Err(reason) => {
+                self.complain(reason);
+                (Vec::new(), Err(reason))
+            }
+            // The handler may answer in parts; and a part of something large is not fetched whole,
+            // but where what is whole already is to be refreshed.
+            Ok(tags) if head.headers().contains_key(header::RANGE) && !background => {
+                (tags, Err(Reason::Range))
+            }
+            Ok(tags) => match miss.ticket.take() {
+                Some(ticket) => (tags, Ok(ticket)),
+                None if store_failed => (tags, Err(reason)),
+                None => (tags, ask(cache, "begin", cache.store.begin(&miss.key)).await),
+            },
+        };
+        let ticket = ticket.map(|ticket| ticket.valid_for(rules.max_fill));
+        // A ticket that came with the entry is no newer than the finding.
+        if ticket.is_ok()
+            && !with_found
+            && let Some(entry) = miss.stored.take()
+        {
+            miss.stored = self.still_stored(&entry, head).await;
+        }
+        if ticket.is_ok()
+            && let Some(entry) = miss.stored_get.take()
+        {
+            miss.stored_get = self.still_stored(&entry, head).await;
+        }
+        Fill { planned, reason, ticket, tags, lead: None, miss, background }
+    }
+
+    /// What is stored in the entry's place, now that there is a ticket. If it was invalidated before
+    /// that was issued, a handler that takes it for unchanged, as by a `Last-Modified` of the same
+    /// second, must not bring it back.
+    async fn still_stored(&self, entry: &Entry, head: &RequestHead<'_>) -> Option<Entry> {
+        let Shared { cache, rules, .. } = &*self.shared;
+        let found = match cache.store.try_lookup(entry.key(), &[]) {
+            Some(found) => found,
+            None => ask(cache, "lookup", cache.store.lookup(entry.key(), &[])).await.ok()?,
+        };
+        let Lookup::Found(entry, _) = found else { return None };
+        let fits =
+            |stored: &StoredHead| stored.presented.matches(head.headers(), rules.vary_values);
+        entry.response().is_some_and(fits).then_some(entry)
+    }
+}
