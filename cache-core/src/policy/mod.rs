@@ -135,6 +135,7 @@ impl Policy {
         /// The namespace of the entries. Default none.
         namespace: Namespace => Nullable(Some(namespace));
         /// How long after its life a response may be served while a new one is fetched. Default 0.
+        /// Under mode `http`, a response without a life has no such time either, unless it says so.
         stale_while_revalidate: Duration => Span(stale_while_revalidate);
         /// How long after its life a response may be served instead of a 500, 502, 503, 504 or a
         /// panic. Default 0.
@@ -171,7 +172,9 @@ impl Policy {
         cache_status: CacheStatusRule => cache_status;
     }
 
-    /// How long a response lives. Default 60 s.
+    /// How long a response lives. Default 60 s under [`Mode::Ttl`](setting::Mode::Ttl). Under
+    /// [`Mode::Http`](setting::Mode::Http) that of responses that say nothing themselves and whose
+    /// status may be given a life by heuristics (RFC 9110 §15.1), or that are `public`; default none.
     pub fn lifetime(self, ttl: Ttl) -> Self {
         self.set(|spec| spec.ttl = Some(ttl))
     }
