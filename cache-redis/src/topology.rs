@@ -298,7 +298,7 @@ impl Topology {
         let count = commands.count;
         let mut pipe = commands.pipe;
         // After the marks: what is still so now was so when they were read.
-        pipe.cmd("ROLE");
+        pipe.cmd("WAIT").arg(0).arg(0);
         let proving = conn.owes_proof();
         if proving {
             pipe.cmd("INFO").arg("replication");
@@ -316,7 +316,7 @@ impl Topology {
             conn.send(&pipe, total).await?
         };
         let info = if proving { values.pop() } else { None };
-        let role = values.pop().ok_or(Fault::Protocol("ROLE"))?;
+        let waited = values.pop().ok_or(Fault::Protocol("WAIT"))?;
         if asking {
             let mut place = 0;
             values.retain(|_| {
@@ -327,7 +327,7 @@ impl Topology {
         if let Some(turn) = redirection(&values, call.meta, node) {
             return Ok(turn);
         }
-        if !is_primary(&role)? {
+        if !is_primary(&waited)? {
             conn.kill();
             return Err(Fault::NotPrimary(node.address().to_string()));
         }
@@ -661,14 +661,18 @@ fn is_whole_server(code: &str) -> bool {
     )
 }
 
-fn is_primary(role: &Value) -> Result<bool, Fault> {
-    match role {
-        Value::Array(parts) => match parts.first() {
-            Some(name) => Ok(text(name)? == "master"),
-            None => Err(Fault::Protocol("ROLE")),
+/// Reads the reply to `WAIT 0 0`: it waits for nothing, and is refused by what has a primary
+/// (`waitCommand` in `replication.c` asks for `masterhost`, as `ROLE` does). One number, where
+/// `ROLE` says five values or more.
+fn is_primary(waited: &Value) -> Result<bool, Fault> {
+    match waited {
+        Value::Int(_) => Ok(true),
+        Value::ServerError(error) => match (error.code(), error.details()) {
+            ("ERR", Some(why)) if why.starts_with("WAIT cannot be used with replica") => Ok(false),
+            ("READONLY" | "MASTERDOWN", _) => Ok(false),
+            _ => Err(Fault::server(error)),
         },
-        Value::ServerError(error) => Err(Fault::server(error)),
-        _ => Err(Fault::Protocol("ROLE")),
+        _ => Err(Fault::Protocol("WAIT")),
     }
 }
 
@@ -764,6 +768,24 @@ mod tests {
     fn a_map_of_slots_is_read() {
         let node = |host: Value, port| Value::Array(vec![host, Value::Int(port), bulk("id")]);
         let range = |first, last, nodes: Vec<Value>| {
+    #[test]
+    fn only_a_count_proves_a_primary() {
+        let error = |line: &str| {
+            let reply = redis::parse_redis_value(format!("-{line}\r\n").as_bytes());
+            is_primary(&reply.unwrap())
+        };
+        assert!(is_primary(&Value::Int(0)).unwrap() && is_primary(&Value::Int(2)).unwrap());
+        let refused = "ERR WAIT cannot be used with replica instances. Please also note that";
+        assert!(!error(refused).unwrap());
+        assert!(!error("MASTERDOWN Link with MASTER is down").unwrap());
+        for doubt in ["ERR unknown command 'WAIT'", "NOPERM no", "LOADING data"] {
+            assert!(error(doubt).is_err(), "{doubt}");
+        }
+        for garbage in [Value::Nil, Value::Okay, bulk("0")] {
+            assert!(is_primary(&garbage).is_err(), "{garbage:?}");
+        }
+    }
+
             Value::Array([vec![Value::Int(first), Value::Int(last)], nodes].concat())
         };
         let asked = tcp("asked", 1);

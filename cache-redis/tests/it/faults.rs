@@ -272,6 +272,18 @@ async fn wait_for_link(replica: &Server) {
     panic!("no replication");
 }
 
+/// Its data is still there, its connection still open, and no proof is due.
+#[tokio::test]
+async fn a_demoted_server_is_not_believed() {
+    let server = Server::start(&[]);
+    let interval = Duration::from_secs(60);
+    let worker = Worker::of(patient(&server.url()).with_proof_interval(interval)).await;
+    worker.fill("a", &["t"], "old").await;
+    worker.hit("a", "old").await;
+    let _: String = server.run(&["REPLICAOF", "127.0.0.1", "1"]);
+    assert!(worker.lookup("a").await.is_err(), "a replica answers nothing");
+}
+
 #[tokio::test]
 async fn a_replica_is_refused() {
     let (primary, replica) = (Server::start(&[]), Server::start(&[]));
