@@ -13,7 +13,7 @@ use std::time::Duration;
 use cache_core::clock::{Clock, SystemClock};
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, Pipeline,
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, Pipeline, ProtocolVersion,
     RedisConnectionInfo, Value,
 };
 
@@ -59,13 +59,17 @@ impl Certificates {
 
 impl Dial {
     /// Opens a socket, authenticates and selects the database, within the limit.
-    pub(crate) async fn open(&self, address: &Address) -> Result<MultiplexedConnection, Fault> {
+    pub(crate) async fn open(
+        &self,
+        address: &Address,
+        protocol: ProtocolVersion,
+    ) -> Result<MultiplexedConnection, Fault> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_limit))
             // Every call has its own limit; see `Topology::call` and the operations of the store.
             .set_response_timeout(None)
             .set_pipeline_buffer_size(WRITE_QUEUE);
-        let client = self.client(address)?;
+        let client = self.client(address, protocol)?;
         let opening = client.get_multiplexed_async_connection_with_config(&config);
         tokio::time::timeout(self.connect_limit, opening)
             .await
@@ -73,7 +77,7 @@ impl Dial {
             .map_err(Fault::from)
     }
 
-    fn client(&self, address: &Address) -> Result<Client, Fault> {
+    fn client(&self, address: &Address, protocol: ProtocolVersion) -> Result<Client, Fault> {
         let addr = match address {
             Address::Unix(path) => ConnectionAddr::Unix(path.clone()),
             Address::Tcp { host, port } if self.tls => ConnectionAddr::TcpTls {
@@ -84,7 +88,10 @@ impl Dial {
             },
             Address::Tcp { host, port } => ConnectionAddr::Tcp(host.clone(), *port),
         };
-        let mut login = RedisConnectionInfo::default().set_db(self.db).set_skip_set_lib_name();
+        let mut login = RedisConnectionInfo::default()
+            .set_db(self.db)
+            .set_protocol(protocol)
+            .set_skip_set_lib_name();
         if let Some(username) = &self.credentials.username {
             login = login.set_username(username);
         }
@@ -155,7 +162,8 @@ pub(crate) struct Conn {
 impl Conn {
     /// Opens a connection and proves it.
     async fn open(dial: &Dial, address: &Address) -> Result<Self, Fault> {
-        let socket = dial.open(address).await?;
+        // Scores come as numbers, which cost half of what text does to read.
+        let socket = dial.open(address, ProtocolVersion::RESP3).await?;
         let sent = now_millis();
         let mut pipe = Pipeline::with_capacity(3);
         pipe.cmd("INFO").arg("server");

@@ -97,7 +97,8 @@ fn positive(value: &Value) -> Option<u64> {
     integer(score(value)?)
 }
 
-fn negative(value: &Value) -> Option<u64> {
+/// Reads the score of a reserved member that is kept as its negative.
+pub(crate) fn negative(value: &Value) -> Option<u64> {
     integer(-score(value)?)
 }
 
@@ -146,6 +147,19 @@ mod tests {
         let exponent = read(&[Some("-4.503599627370495e+15"), Some("-7"), Some("1"), Some("-0")]);
         let meta = Meta { epoch: 4_503_599_627_370_495, clock: 1, floor: 0 };
         assert_eq!(exponent, Reading::Known { meta, marks: vec![] });
+    }
+
+    #[test]
+    fn scores_are_the_same_as_text_and_as_numbers() {
+        let numbers = [-4_503_599_627_370_495.0, -7.0, 5.0, -2.0, 4.0].map(Value::Double);
+        let known = Reading::read(&Value::Array(numbers.into()), HERE, 1).unwrap();
+        let texts = ["-4503599627370495", "-7", "5", "-2", "4"].map(Some);
+        assert_eq!(known, read(&texts));
+        for planted in [f64::NAN, f64::INFINITY, 4.5, -4.0] {
+            let scores = [-9.0, -7.0, 5.0, -2.0, planted].map(Value::Double);
+            let reading = Reading::read(&Value::Array(scores.into()), HERE, 1);
+            assert_eq!(reading.unwrap(), Reading::Lost, "{planted}");
+        }
     }
 
     #[test]

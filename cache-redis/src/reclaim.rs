@@ -208,7 +208,7 @@ impl Inner {
         let mut answer = self.topology.call(&call).await?;
         match answer.values.pop() {
             // Names of ours are text; anything else was planted.
-            Some(Value::Array(members)) => Ok(members
+            Some(Value::Array(members) | Value::Set(members)) => Ok(members
                 .into_iter()
                 .filter_map(|member| match member {
                     Value::BulkString(name) => String::from_utf8(name).ok(),

@@ -26,7 +26,7 @@ use crate::connection::{Conn, Gate, text};
 use crate::error::{ConnectError, Fault};
 use crate::incarnation::fresh_epoch;
 use crate::layout::{Layout, is_indexed, member};
-use crate::meta::{Meta, RESERVED, Reading, SHARDS, passes};
+use crate::meta::{Meta, RESERVED, Reading, SHARDS, negative, passes};
 use crate::reclaim::{Aside, Selected};
 use crate::script::{Script, Scripts};
 use crate::topology::{Answer, Call, Commands, Topology};
@@ -666,7 +666,9 @@ impl Inner {
                 commands.command("SRANDMEMBER").arg(index).arg(size);
             })
             .await?;
-        let Value::Array(members) = one(&mut answer)? else { return Ok(()) };
+        let (Value::Array(members) | Value::Set(members)) = one(&mut answer)? else {
+            return Ok(());
+        };
         let mut keys = vec![index.to_owned()];
         let mut sample = Vec::with_capacity(members.len());
         for member in &members {
@@ -690,8 +692,8 @@ impl Inner {
             let answer = tokio::time::timeout(limit, self.topology.call(&call)).await;
             let mut answer = answer.unwrap_or(Err(Fault::TimedOut(limit)))?;
             match one(&mut answer)? {
-                Value::Array(scores) => match scores.first().map(text) {
-                    Some(Ok(recorded)) if recorded != format!("-{}", self.layout.shards()) => {
+                Value::Array(scores) => match scores.first().and_then(negative) {
+                    Some(recorded) if recorded != u64::from(self.layout.shards()) => {
                         Err(Fault::Unsupported(format!(
                             "prefix {:?} is used with {} shards elsewhere, with {} here",
                             self.layout.prefix(),

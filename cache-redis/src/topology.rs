@@ -14,7 +14,7 @@ use std::time::Duration;
 use cache_core::clock::{Clock, SystemClock};
 use futures_util::future::{join, join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use redis::{Pipeline, ToRedisArgs, Value};
+use redis::{Cmd, Pipeline, ProtocolVersion, ToRedisArgs, Value};
 
 use crate::breaker::Admission;
 use crate::connection::{Attempt, Conn, Dial, Gate, Node, exchange, now_millis, text};
@@ -627,7 +627,8 @@ async fn ask_all(
     replies: usize,
 ) -> Result<Vec<Value>, Fault> {
     let asking = async {
-        let socket = dial.open(address).await?;
+        // Sentinel answers with maps in RESP3.
+        let socket = dial.open(address, ProtocolVersion::RESP2).await?;
         exchange(socket, pipe, replies).await
     };
     let limit = dial.connect_limit.max(Duration::from_millis(1));
