@@ -355,18 +355,17 @@ impl Node {
         if let Some(conn) = slot.live() {
             return Ok(conn);
         }
-        slot.dialling
-            .join(|| {
-                let node = Arc::clone(self);
-                async move {
-                    let conn = Arc::new(Conn::open(&node.dial, &node.address).await?);
-                    if let Some(slot) = node.slots.get(turn) {
-                        slot.set(Some(Arc::clone(&conn)));
-                    }
-                    Ok(conn)
+        let dialled = slot.dialling.join(|| {
+            let node = Arc::clone(self);
+            async move {
+                let conn = Arc::new(Conn::open(&node.dial, &node.address).await?);
+                if let Some(slot) = node.slots.get(turn) {
+                    slot.set(Some(Arc::clone(&conn)));
                 }
-            })
-            .await?
+                Ok(conn)
+            }
+        });
+        Box::pin(dialled).await?
     }
 
     /// Whether this node may have been replaced: it has been silent for long, or others said so.

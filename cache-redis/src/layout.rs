@@ -31,11 +31,15 @@ pub(crate) const MAX_SHARDS: u16 = 1024;
 pub(crate) struct Layout {
     prefix: Box<str>,
     shards: u16,
+    /// Each shard's metadata key: every lookup names it.
+    metas: Box<[Box<str>]>,
 }
 
 impl Layout {
     pub(crate) fn new(prefix: &str, shards: u16) -> Self {
-        Self { prefix: prefix.into(), shards: shards.max(1) }
+        let shards = shards.max(1);
+        let metas = (0..shards).map(|shard| format!("{{{prefix}:{shard}}}:m").into()).collect();
+        Self { prefix: prefix.into(), shards, metas }
     }
 
     /// Why `prefix` cannot be used, if so.
@@ -64,8 +68,8 @@ impl Layout {
         u16::try_from(key.primary().fold() % u64::from(self.shards)).unwrap_or(0)
     }
 
-    pub(crate) fn meta(&self, shard: u16) -> String {
-        format!("{{{}:{shard}}}:m", self.prefix)
+    pub(crate) fn meta(&self, shard: u16) -> &str {
+        self.metas.get(usize::from(shard)).map_or("", |name| name)
     }
 
     pub(crate) fn entry(&self, shard: u16, member: &str) -> String {

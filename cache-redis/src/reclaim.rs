@@ -239,7 +239,7 @@ impl Inner {
 
     async fn unlink_dead(&self, aside: &Aside, members: &[String]) -> Result<u64, Fault> {
         let shard = aside.shard;
-        let mut keys = vec![self.layout.meta(shard)];
+        let mut keys = vec![self.layout.meta(shard).to_owned()];
         keys.extend(members.iter().map(|member| self.layout.entry(shard, member)));
         let everything = matches!(aside.selected, Selected::All);
         let tags = aside.selected.tags();

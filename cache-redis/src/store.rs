@@ -15,7 +15,7 @@ use cache_core::store::{
     Guarantee, Invalidated, Lookup, PutOutcome, Refusal, Selection, Stamp, Store, StoreError,
     StoreErrorKind, Ticket,
 };
-use cache_core::tag::{MAX_TAGS, Tag, Tags};
+use cache_core::tag::{MAX_TAGS, Tag};
 use futures_util::future::join_all;
 use redis::Value;
 use tokio::runtime::Handle;
@@ -235,17 +235,19 @@ impl Inner {
         let shard = self.layout.shard(key);
         let entry = self.layout.entry(shard, &member(key));
         let meta = self.layout.meta(shard);
-        let asked: Tags = hints.iter().take(MAX_TAGS).cloned().collect();
+        let asked = hints.get(..MAX_TAGS).unwrap_or(hints);
+        // Those of the last response are, as every `Tags`.
+        let sorted = asked.is_sorted();
         let mut answer = self
             .call(shard, 1, &|commands| {
                 commands.command("GET").arg(&entry);
-                ask_meta(commands, &meta, asked.iter());
+                ask_meta(commands, meta, asked.iter());
             })
             .await?;
         let (found, reply) = two(&mut answer)?;
         let reading = Reading::read(&reply, answer.conn.incarnation(), asked.len())?;
         let Reading::Known { meta: state, marks } = reading else {
-            let state = self.mint(shard, &answer.conn).await?;
+            let state = Box::pin(self.mint(shard, &answer.conn)).await?;
             return Ok(Lookup::Miss(self.ticket(key, state)));
         };
         let miss = || Ok(Lookup::Miss(self.ticket(key, state)));
@@ -254,8 +256,12 @@ impl Inner {
             return miss();
         }
         let mark = |tag: &Tag| {
-            let place = asked.binary_search(tag).ok()?;
-            marks.get(place).copied()
+            let place = if sorted {
+                asked.binary_search(tag).ok()
+            } else {
+                asked.iter().position(|asked| asked == tag)
+            };
+            marks.get(place?).copied()
         };
         let mut unasked = Vec::new();
         for tag in entry.tags().iter() {
@@ -266,25 +272,32 @@ impl Inner {
             }
         }
         if !unasked.is_empty() {
-            let mut answer = self
-                .call(shard, 0, &|commands| ask_meta(commands, &meta, unasked.iter().copied()))
-                .await?;
-            let reply = one(&mut answer)?;
-            match Reading::read(&reply, answer.conn.incarnation(), unasked.len())? {
-                Reading::Known { meta: later, marks } => {
-                    let valid =
-                        later.admits(stamp) && marks.iter().all(|mark| passes(*mark, stamp));
-                    if !valid {
-                        return miss();
-                    }
-                }
-                Reading::Lost | Reading::Foreign => {
-                    let state = self.mint(shard, &answer.conn).await?;
-                    return Ok(Lookup::Miss(self.ticket(key, state)));
-                }
+            // Boxed, as everything that is rare here: a hit's future stays small.
+            let later = Box::pin(self.marks_pass(shard, stamp, &unasked)).await?;
+            match later {
+                Later::Pass => {}
+                Later::Fail => return miss(),
+                Later::Minted(state) => return Ok(Lookup::Miss(self.ticket(key, state))),
             }
         }
         Ok(Lookup::Found(entry, Some(self.ticket(key, state))))
+    }
+
+    /// Whether an entry with this stamp passes the marks of tags that were not hinted.
+    async fn marks_pass(&self, shard: u16, stamp: Stamp, tags: &[&Tag]) -> Result<Later, Fault> {
+        let meta = self.layout.meta(shard);
+        let mut answer =
+            self.call(shard, 0, &|commands| ask_meta(commands, meta, tags.iter().copied())).await?;
+        let reply = one(&mut answer)?;
+        match Reading::read(&reply, answer.conn.incarnation(), tags.len())? {
+            Reading::Known { meta, marks } => {
+                let pass = meta.admits(stamp) && marks.iter().all(|mark| passes(*mark, stamp));
+                Ok(if pass { Later::Pass } else { Later::Fail })
+            }
+            Reading::Lost | Reading::Foreign => {
+                Ok(Later::Minted(self.mint(shard, &answer.conn).await?))
+            }
+        }
     }
 
     /// The entry in a reply to `GET`; what cannot be read, or is past its end, is none.
@@ -316,11 +329,11 @@ impl Inner {
         let shard = self.layout.shard(key);
         let meta = self.layout.meta(shard);
         let mut answer =
-            self.call(shard, 0, &|commands| ask_meta(commands, &meta, std::iter::empty())).await?;
+            self.call(shard, 0, &|commands| ask_meta(commands, meta, std::iter::empty())).await?;
         let reply = one(&mut answer)?;
         let state = match Reading::read(&reply, answer.conn.incarnation(), 0)? {
             Reading::Known { meta, .. } => meta,
-            Reading::Lost | Reading::Foreign => self.mint(shard, &answer.conn).await?,
+            Reading::Lost | Reading::Foreign => Box::pin(self.mint(shard, &answer.conn)).await?,
         };
         Ok(self.ticket(key, state))
     }
@@ -350,7 +363,7 @@ impl Inner {
                 COMMIT_ABSENT => return Ok(PutOutcome::Refused(Refusal::Capacity)),
                 COMMIT_FOREIGN => {
                     // Either the metadata or the proof is of the past: the server decides.
-                    let state = self.mint(shard, &conn).await?;
+                    let state = Box::pin(self.mint(shard, &conn)).await?;
                     if state.epoch != stamp.epoch {
                         return Ok(PutOutcome::Superseded);
                     }
@@ -364,7 +377,7 @@ impl Inner {
     /// Metadata, draft, entry, indexes.
     fn commit_keys(&self, shard: u16, entry: &Entry) -> Result<Vec<String>, Fault> {
         let mut keys = vec![
-            self.layout.meta(shard),
+            self.layout.meta(shard).to_owned(),
             self.layout.draft(shard, fresh_epoch()?),
             self.layout.entry(shard, &member(entry.key())),
         ];
@@ -435,8 +448,9 @@ impl Inner {
         let meta = self.layout.meta(shard);
         let shards = self.layout.shards();
         let args = [epoch.to_string(), shards.to_string()];
-        let reply =
-            self.eval(&self.scripts.mint, shard, (Gate::Heed, true), &[meta], &args).await?;
+        let reply = self
+            .eval(&self.scripts.mint, shard, (Gate::Heed, true), &[meta.to_owned()], &args)
+            .await?;
         let [epoch, clock, floor, here, recorded, minted] = integers(&reply)?;
         if here != doubtful.incarnation().0 {
             doubtful.kill();
@@ -564,7 +578,7 @@ impl Inner {
         with_indexes: bool,
     ) -> Result<Marked, Fault> {
         let nonce = fresh_epoch()?;
-        let mut keys = vec![self.layout.meta(shard)];
+        let mut keys = vec![self.layout.meta(shard).to_owned()];
         let mut names = Vec::new();
         if with_indexes {
             for (n, index) in selected.indexes(&self.layout, shard).into_iter().enumerate() {
@@ -624,7 +638,7 @@ impl Inner {
                     meta: 0,
                     repeatable: true,
                     build: &|commands| {
-                        commands.command("UNLINK").arg(&meta);
+                        commands.command("UNLINK").arg(meta);
                     },
                 })
                 .await?;
@@ -686,7 +700,7 @@ impl Inner {
         let checks = (0..self.layout.shards()).map(|shard| async move {
             let meta = self.layout.meta(shard);
             let build = |commands: &mut Commands| {
-                commands.command("ZMSCORE").arg(&meta).arg(SHARDS);
+                commands.command("ZMSCORE").arg(meta).arg(SHARDS);
             };
             let call = Call { shard, gate: Gate::Insist, meta: 0, repeatable: true, build: &build };
             let answer = tokio::time::timeout(limit, self.topology.call(&call)).await;
@@ -695,9 +709,8 @@ impl Inner {
                 Value::Array(scores) => match scores.first().and_then(negative) {
                     Some(recorded) if recorded != u64::from(self.layout.shards()) => {
                         Err(Fault::Unsupported(format!(
-                            "prefix {:?} is used with {} shards elsewhere, with {} here",
+                            "prefix {:?} is used with {recorded} shards elsewhere, with {} here",
                             self.layout.prefix(),
-                            recorded.trim_start_matches('-'),
                             self.layout.shards()
                         )))
                     }
@@ -756,6 +769,14 @@ struct Marked {
     asides: Vec<Aside>,
     /// Whether they are all. What else was killed is left to its expiry.
     complete: bool,
+}
+
+/// What the marks of tags that were not hinted say of an entry.
+enum Later {
+    Pass,
+    Fail,
+    /// They were lost; this is the new epoch.
+    Minted(Meta),
 }
 
 /// A put under way.
