@@ -5,16 +5,29 @@ use actix_web::http as framework;
 use actix_web::http::header as framework_header;
 use actix_web::test::TestRequest;
 use actix_web::{HttpRequest, HttpResponse};
+use cache_core::engine::Reply;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+
+use crate::known;
 
 /// The head of a request; `None` if http 1.x has no words for its target or its fields.
 pub(crate) fn request(request: &HttpRequest) -> Option<http::request::Parts> {
     let mut parts = method_only(request);
-    parts.uri = Uri::try_from(request.uri().to_string()).ok()?;
+    parts.uri = target(request.uri())?;
     let (headers, all) = fields(request.headers());
     parts.headers = headers;
     all.then_some(parts)
+}
+
+/// A target; most are no more than a path and a query.
+fn target(uri: &framework::Uri) -> Option<Uri> {
+    match uri.path_and_query() {
+        Some(target) if uri.authority().is_none() && uri.scheme().is_none() => {
+            Uri::try_from(target.as_str()).ok()
+        }
+        _ => Uri::try_from(uri.to_string()).ok(),
+    }
 }
 
 /// A head with nothing but the request's method.
@@ -36,10 +49,8 @@ pub(crate) fn request_like(parts: &http::request::Parts) -> HttpRequest {
     if let Ok(method) = framework::Method::from_bytes(parts.method.as_str().as_bytes()) {
         like = like.method(method);
     }
-    for (name, value) in &parts.headers {
-        if let (Some(name), Some(value)) = (name_out(name), value_out(value)) {
-            like = like.append_header((name, value));
-        }
+    for line in parts.headers.iter().filter_map(line_out) {
+        like = like.append_header(line);
     }
     like.to_http_request()
 }
@@ -79,24 +90,40 @@ pub(crate) fn blank() -> HttpResponse<()> {
 
 /// Gives a response this status and these fields. Those that http 1.x has no words for stay.
 pub(crate) fn apply<B>(parts: &http::response::Parts, to: &mut HttpResponse<B>) {
-    if let Ok(status) = framework::StatusCode::from_u16(parts.status.as_u16())
+    set_status(parts.status, to);
+    let headers = to.headers_mut();
+    headers.retain(|name, value| field(name, value).is_none());
+    for (name, value) in parts.headers.iter().filter_map(line_out) {
+        headers.append(name, value);
+    }
+}
+
+/// The head of an answer from the store.
+pub(crate) fn from_store(reply: &Reply) -> HttpResponse<()> {
+    let mut response = blank();
+    set_status(reply.status(), &mut response);
+    let lines = reply.fields().filter_map(|line| known::line(line, line_out));
+    for (name, value) in lines {
+        response.headers_mut().append(name, value);
+    }
+    response
+}
+
+fn set_status<B>(status: StatusCode, to: &mut HttpResponse<B>) {
+    if let Ok(status) = framework::StatusCode::from_u16(status.as_u16())
         && status != to.status()
     {
         *to.status_mut() = status;
         to.head_mut().reason = None;
     }
-    let headers = to.headers_mut();
-    headers.retain(|name, value| field(name, value).is_none());
-    for (name, value) in &parts.headers {
-        if let (Some(name), Some(value)) = (name_out(name), value_out(value)) {
-            headers.append(name, value);
-        }
-    }
 }
 
 /// The length that a response without a body states.
-pub(crate) fn stated_length(parts: &http::response::Parts) -> Option<u64> {
-    parts.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+pub(crate) fn stated_length<'f>(
+    mut fields: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
+) -> Option<u64> {
+    let (_, length) = fields.find(|(name, _)| **name == CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
 }
 
 /// The fields, and whether these are all. (http 0.2 allows a quotation mark in names.)
@@ -122,6 +149,12 @@ fn field(
 
 fn name_out(name: &HeaderName) -> Option<framework_header::HeaderName> {
     framework_header::HeaderName::from_bytes(name.as_str().as_bytes()).ok()
+}
+
+fn line_out(
+    (name, value): (&HeaderName, &HeaderValue),
+) -> Option<(framework_header::HeaderName, framework_header::HeaderValue)> {
+    Some((name_out(name)?, value_out(value)?))
 }
 
 fn value_out(value: &HeaderValue) -> Option<framework_header::HeaderValue> {

@@ -7,6 +7,7 @@ mod desk;
 mod extract;
 mod future;
 mod guard;
+mod known;
 mod layer;
 mod origin;
 mod payload;

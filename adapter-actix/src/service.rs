@@ -7,9 +7,8 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::{Error, HttpMessage as _, HttpResponse};
 use cache_core::body::ReplyBody;
-use cache_core::engine::{Lifeline, Pending, Route, ServedBody, Step};
+use cache_core::engine::{Lifeline, Pending, Reply, Route, ServedBody, Step};
 use cache_core::explain::Explain;
-use http::Response;
 
 use crate::body::Outgoing;
 use crate::cache::Cache;
@@ -120,7 +119,7 @@ fn begin(route: &Route, seen: Option<Seen>, request: ServiceRequest) -> Begun {
         return Begun::Explain(request, seen);
     }
     match route.attend(&seen.head()) {
-        Step::Reply(reply) => Begun::Answered(hit(request, reply)),
+        Step::Reply(reply) => Begun::Answered(hit(request, &reply)),
         Step::Forward(pending) => {
             let seen = complete(seen);
             Begun::Pending(pending, Desk::new(request, seen))
@@ -128,14 +127,15 @@ fn begin(route: &Route, seen: Option<Seen>, request: ServiceRequest) -> Begun {
     }
 }
 
-fn hit(request: ServiceRequest, reply: Response<ReplyBody>) -> ServiceResponse {
-    let (parts, body) = reply.into_parts();
-    let body = match body {
-        ReplyBody::Whole(bytes) => BoxBody::new(bytes),
-        body => Outgoing::boxed(ServedBody::reply(body), convert::stated_length(&parts), false),
+fn hit(request: ServiceRequest, reply: &Reply) -> ServiceResponse {
+    let response = convert::from_store(reply);
+    let body = match reply.body() {
+        ReplyBody::Whole(bytes) => BoxBody::new(bytes.clone()),
+        body => {
+            let stated = convert::stated_length(reply.fields());
+            Outgoing::boxed(ServedBody::reply(body.clone()), stated, false)
+        }
     };
-    let mut response = convert::blank();
-    convert::apply(&parts, &mut response);
     request.into_response(response.set_body(body))
 }
 
@@ -153,7 +153,7 @@ where
     let origin = ActixOrigin::new(inner, Rc::clone(&desk), Cache::from(route.cache()));
     let Ok(served) = route.serve(pending, origin, ArbiterSpawn, life).await;
     let (parts, body) = served.response.into_parts();
-    let stated = convert::stated_length(&parts);
+    let stated = convert::stated_length(parts.headers.iter());
     let mut response = desk.answer(parts, |silent| Outgoing::boxed(body, stated, silent))?;
     if let Some((refresh, origin)) = served.refresh {
         desk.put_request(response.request().clone());

@@ -135,7 +135,7 @@ fn begin(route: &Route, head: RequestHead<'_>) -> Begun {
         return Begun::Explain;
     }
     match route.attend(&head) {
-        Step::Reply(reply) => Begun::Answered(reply.map(outgoing)),
+        Step::Reply(reply) => Begun::Answered(reply.into_response().map(outgoing)),
         Step::Forward(pending) => Begun::Pending(pending),
     }
 }

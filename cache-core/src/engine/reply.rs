@@ -1,11 +1,11 @@
 //! Answers made of stored responses.
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 
 use super::cache::Inner;
 use super::partial;
-use super::status::{self, Seconds, Story};
+use super::status::{self, Own, Seconds, Story};
 use crate::body::ReplyBody;
 use crate::entry::{Entry, StoredHead};
 use crate::field::conditional;
@@ -27,6 +27,128 @@ pub(crate) enum How {
         fwd: Forwarded,
         stored: Result<(), Reason>,
     },
+}
+
+/// An answer from the store: status, fields, body.
+///
+/// Its fields need not be in a table yet. An adapter whose framework has tables of another kind
+/// reads them by [`fields`](Self::fields), and pays for one table only.
+#[derive(Debug)]
+pub struct Reply(Made);
+
+#[derive(Debug)]
+enum Made {
+    /// What lies ready in the entry, and the values to write over its last fields.
+    Ready {
+        entry: Entry,
+        not_modified: bool,
+        own: Own,
+        body: ReplyBody,
+    },
+    Response(Response<ReplyBody>),
+}
+
+impl Reply {
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match &self.0 {
+            Made::Ready { not_modified: true, .. } => StatusCode::NOT_MODIFIED,
+            Made::Ready { entry, .. } => {
+                entry.response().map_or(StatusCode::OK, |stored| stored.status)
+            }
+            Made::Response(response) => response.status(),
+        }
+    }
+
+    /// The fields, in order; several lines of one name follow each other.
+    pub fn fields(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        let (table, own) = match &self.0 {
+            Made::Ready { entry, not_modified, own, .. } => {
+                (ready(entry, *not_modified), Some(own))
+            }
+            Made::Response(response) => (Some(response.headers()), None),
+        };
+        let own = own.into_iter().flatten().flatten();
+        let lines = table.map_or(0, HeaderMap::len);
+        let written = lines.saturating_sub(own.clone().count());
+        let values = std::iter::repeat_n(None, written).chain(own.map(Some));
+        let stored = table.into_iter().flatten();
+        stored.zip(values).map(|((name, value), own)| (name, own.unwrap_or(value)))
+    }
+
+    /// The body; a clone of it shares its bytes.
+    #[must_use]
+    pub fn body(&self) -> &ReplyBody {
+        match &self.0 {
+            Made::Ready { body, .. } => body,
+            Made::Response(response) => response.body(),
+        }
+    }
+
+    /// The whole of it.
+    #[must_use]
+    pub fn into_response(self) -> Response<ReplyBody> {
+        let status = self.status();
+        let (entry, not_modified, own, body) = match self.0 {
+            Made::Ready { entry, not_modified, own, body } => (entry, not_modified, own, body),
+            Made::Response(response) => return response,
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        if let Some(table) = ready(&entry, not_modified) {
+            *response.headers_mut() = filled(table, own);
+        }
+        response
+    }
+}
+
+impl From<Response<ReplyBody>> for Reply {
+    fn from(response: Response<ReplyBody>) -> Self {
+        Self(Made::Response(response))
+    }
+}
+
+fn ready(entry: &Entry, not_modified: bool) -> Option<&HeaderMap> {
+    Some(entry.response()?.headers.made_ready(not_modified))
+}
+
+/// A copy of a table with these values in its last fields.
+fn filled(table: &HeaderMap, own: Own) -> HeaderMap {
+    let mut map = table.clone();
+    let before = map.len() - own.iter().flatten().count();
+    for (place, value) in map.values_mut().skip(before).zip(own.into_iter().flatten()) {
+        *place = value;
+    }
+    map
+}
+
+/// The answer to this request where it lies ready: the whole of a fresh response, or the head that
+/// tells the client that it has it.
+pub(crate) fn at_once(
+    rules: &Rules,
+    cache: &Inner,
+    request: &RequestHead<'_>,
+    entry: &Entry,
+    state: &Freshness,
+) -> Option<Reply> {
+    if !rules.leaves_downstream() || request.has(Noted::Range) || request.method() != Method::GET {
+        return None;
+    }
+    let stored = entry.response()?;
+    let names = &rules.own_fields;
+    let table = stored.headers.ready(names)?;
+    let not_modified = request.has(Noted::Validator)
+        && conditional::not_modified(request.method(), request.headers(), stored.status, table);
+    let body = if not_modified {
+        stored.headers.ready_not_modified(conditional::stays_when_not_modified, names)?;
+        ReplyBody::Absent
+    } else {
+        ReplyBody::Whole(entry.body().clone())
+    };
+    let story = How::Fresh.story(Seconds::from(state));
+    let own = status::of_hit(rules, cache, entry.key(), state, story);
+    Some(Reply(Made::Ready { entry: entry.clone(), not_modified, own, body }))
 }
 
 /// The answer to this request: 304 if the client has it, no content for HEAD, the parts that are
@@ -85,7 +207,7 @@ fn fields(
         status::tell(rules, &cache.name, Some(entry.key()), story, &mut headers);
         return headers;
     }
-    let own = status::of_hit(rules, cache, entry.key(), state, story);
+    let own = status::of_hit(rules, cache, entry.key(), state, story).into_iter().flatten();
     let names = &rules.own_fields;
     let mut headers = if not_modified {
         let stays = conditional::stays_when_not_modified;

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use http::{Extensions, HeaderMap, Method, Response, StatusCode, Uri};
 
 use super::cache::{Cache, Inner};
-use super::reply::{How, reply};
+use super::reply::{self, How, Reply};
 use super::seek::{Next, Resolved, Seek};
 use super::spawn::Lifeline;
 use crate::body::ReplyBody;
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
 #[expect(clippy::exhaustive_enums, reason = "adapters must handle both, and there is no third")]
 pub enum Step {
     /// Send this.
-    Reply(Response<ReplyBody>),
+    Reply(Reply),
     /// Go on with [`Route::serve`].
     Forward(Pending),
 }
@@ -124,7 +124,11 @@ impl Route {
             None => Step::Forward(Pending(State::Planned(planned))),
             Some(Resolved::Serve(entry, state)) => {
                 cache.counters.hits.one();
-                Step::Reply(self.reply(head, &entry, &state, How::Fresh))
+                tracing::debug!(key = %entry.key(), age = state.age.as_secs(), "a hit");
+                let ready = reply::at_once(rules, cache, head, &entry, &state);
+                Step::Reply(
+                    ready.unwrap_or_else(|| self.reply(head, &entry, &state, How::Fresh).into()),
+                )
             }
             Some(resolved) => {
                 Step::Forward(Pending(State::Resolved(Box::new((planned, resolved, generation)))))
@@ -187,7 +191,7 @@ impl Route {
         let Shared { cache, rules, .. } = &*self.shared;
         tracing::debug!(key = %entry.key(), ?how, age = state.age.as_secs(), "reused");
         match entry.response() {
-            Some(stored) => reply(rules, cache, head, entry, stored, state, how),
+            Some(stored) => reply::reply(rules, cache, head, entry, stored, state, how),
             // Only responses are resolved to be served: a search that ends otherwise is a bug.
             None => {
                 tracing::error!(key = %entry.key(), "what was found is no response");

@@ -47,6 +47,9 @@ impl From<&Freshness> for Seconds {
     }
 }
 
+/// The values of the fields that the cache itself writes into an answer.
+pub(crate) type Own = [Option<HeaderValue>; 3];
+
 /// The values of the fields that say of a stored response how it is served, in the order of
 /// [`Rules::own_fields`].
 pub(crate) fn of_hit(
@@ -55,7 +58,7 @@ pub(crate) fn of_hit(
     key: &Key,
     state: &Freshness,
     story: Story,
-) -> impl Iterator<Item = HeaderValue> + use<> {
+) -> Own {
     let age = rules.age.then(|| written::age(state.age.as_secs()));
     let hit = rules.status_header.as_ref().map(|field| field.hit.clone());
     let status = match (rules.cache_status, story) {
@@ -67,7 +70,7 @@ pub(crate) fn of_hit(
         (CacheStatusRule::Plain, _) => Some(member(&cache.name, None, story)),
         (CacheStatusRule::Detail, _) => Some(member(&cache.name, Some(key), story)),
     };
-    [age, hit, status].into_iter().flatten()
+    [age, hit, status]
 }
 
 /// Whether a field of ours stays beside what others have said in it.
@@ -138,7 +141,7 @@ fn member(name: &str, key: Option<&Key>, story: Story) -> HeaderValue {
 /// Only what is or will be in the store may be called reusable, and nothing that sets a cookie, or
 /// whose life the handler states itself by `Expires`; `no-store` may be said of anything.
 pub(crate) fn downstream(rules: &Rules, story: Story, headers: &mut HeaderMap) {
-    if matches!(rules.downstream, DownstreamValue::Leave) {
+    if rules.leaves_downstream() {
         return;
     }
     if headers.contains_key(CACHE_CONTROL) {

@@ -101,46 +101,67 @@ impl StoredFields {
     /// field that the response has already stays beside them if `adds` says so of its name.
     pub(crate) fn answer(
         &self,
-        names: &Arc<[HeaderName]>,
+        names: &[HeaderName],
         own: impl Iterator<Item = HeaderValue>,
         adds: impl Fn(&HeaderName) -> bool,
     ) -> HeaderMap {
-        if self.has_room_for(names) {
-            return fill(self.map.clone(), names, own);
-        }
         let mut map = table_of(self.len() + names.len() + 1);
         self.copy_if(|_| true, &mut map);
         put(&mut map, names, own, adds);
         map
     }
 
-    /// The same for a 304, which has only those fields that `kept` names, which learns whether there is an
-    /// entity tag: always the same ones.
+    /// The same for a 304, which has only those fields that `kept` names; it learns whether there
+    /// is an entity tag.
     pub(crate) fn answer_not_modified(
         &self,
         kept: impl Fn(&HeaderName, bool) -> bool,
-        names: &Arc<[HeaderName]>,
+        names: &[HeaderName],
         own: impl Iterator<Item = HeaderValue>,
         adds: impl Fn(&HeaderName) -> bool,
     ) -> HeaderMap {
-        let begun = || {
-            let mut map = HeaderMap::with_capacity(self.len().min(6) + names.len());
-            let etag = self.map.contains_key(ETAG);
-            self.copy_if(|name| kept(name, etag), &mut map);
-            map
-        };
-        if self.has_room_for(names) {
-            let ready = self.of_not_modified.get_or_init(|| {
-                let mut map = begun();
-                let blank = HeaderValue::from_static("");
-                put(&mut map, names, std::iter::repeat(blank), |_| false);
-                Box::new(map)
-            });
-            return fill(HeaderMap::clone(ready), names, own);
-        }
-        let mut map = begun();
+        let mut map = self.kept_by_not_modified(kept, names.len());
         put(&mut map, names, own, adds);
         map
+    }
+
+    /// The table of every answer with this room, in which the values of the cache's own fields, the last ones, are
+    /// blank; `None` where there is no room for these names.
+    pub(crate) fn ready(&self, names: &Arc<[HeaderName]>) -> Option<&HeaderMap> {
+        let room = self.room.as_ref()?;
+        Arc::ptr_eq(&room.names, names).then_some(&self.map)
+    }
+
+    /// The same of every 304. `kept` must always be the same.
+    pub(crate) fn ready_not_modified(
+        &self,
+        kept: impl Fn(&HeaderName, bool) -> bool,
+        names: &Arc<[HeaderName]>,
+    ) -> Option<&HeaderMap> {
+        self.ready(names)?;
+        Some(self.of_not_modified.get_or_init(|| {
+            let mut map = self.kept_by_not_modified(kept, names.len());
+            let blank = HeaderValue::from_static("");
+            put(&mut map, names, std::iter::repeat(blank), |_| false);
+            Box::new(map)
+        }))
+    }
+
+    fn kept_by_not_modified(
+        &self,
+        kept: impl Fn(&HeaderName, bool) -> bool,
+        more: usize,
+    ) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.len().min(6) + more);
+        let etag = self.map.contains_key(ETAG);
+        self.copy_if(|name| kept(name, etag), &mut map);
+        map
+    }
+
+    /// The one that was made ready for a 304, else the one for every other answer.
+    pub(crate) fn made_ready(&self, not_modified: bool) -> &HeaderMap {
+        let other = self.of_not_modified.get().filter(|_| not_modified);
+        other.map_or(&self.map, |map| &**map)
     }
 
     /// The table as it is, with the room in it.
@@ -152,10 +173,6 @@ impl StoredFields {
         for (name, value) in self.iter().filter(|(name, _)| kept(name)) {
             to.append(name, value.clone());
         }
-    }
-
-    fn has_room_for(&self, names: &Arc<[HeaderName]>) -> bool {
-        self.room.as_ref().is_some_and(|room| Arc::ptr_eq(&room.names, names))
     }
 
     fn hidden(&self) -> usize {
@@ -173,19 +190,6 @@ impl StoredFields {
 /// their own; and a table has no more than 2¹⁵.
 fn table_of(lines: usize) -> HeaderMap {
     HeaderMap::with_capacity(lines.min(1 << 10))
-}
-
-/// Writes the values of the last fields of a table.
-fn fill(
-    mut map: HeaderMap,
-    names: &[HeaderName],
-    own: impl Iterator<Item = HeaderValue>,
-) -> HeaderMap {
-    let before = map.len() - names.len();
-    for (place, value) in map.values_mut().skip(before).zip(own) {
-        *place = value;
-    }
-    map
 }
 
 fn put(
@@ -250,18 +254,19 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_the_same_with_and_without_room() {
-        let (names, own) = own();
-        let adds = |name: &HeaderName| *name == "cache-status";
+    fn what_is_ready_has_the_own_fields_last() {
+        let (names, _) = own();
         let roomy = fields().with_room(&names, None);
-        let with = roomy.answer(&names, own.clone().into_iter(), adds);
-        let without = fields().answer(&names, own.clone().into_iter(), adds);
-        assert_eq!(with, without);
-        assert_eq!(with.get(AGE).unwrap(), "7");
-        assert_eq!(with.len(), 5);
-        // Another route's names find no room here, and need none.
+        let ready = roomy.ready(&names).unwrap();
+        assert_eq!(ready.len(), 5);
+        assert!(ready.keys().skip(2).eq(names.iter()));
+        let kept = |name: &HeaderName, _| *name == ETAG;
+        let ready = roomy.ready_not_modified(kept, &names).unwrap();
+        assert_eq!(ready.keys().collect::<Vec<_>>(), [&ETAG, &names[0], &names[1]]);
+        assert_eq!(roomy.made_ready(true), ready);
+        // Another route's names find no room here.
         let others: Arc<[HeaderName]> = Arc::from([AGE]);
-        assert_eq!(roomy.answer(&others, own.into_iter(), adds).len(), 4);
+        assert!(roomy.ready(&others).is_none());
     }
 
     #[test]

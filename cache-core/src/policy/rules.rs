@@ -177,6 +177,11 @@ impl Rules {
     }
 
     /// Whether one is needed before anything is looked up.
+    /// Whether answers say of the caches behind this one what the handler says.
+    pub(crate) const fn leaves_downstream(&self) -> bool {
+        matches!(self.downstream, DownstreamValue::Leave)
+    }
+
     pub(crate) fn keys_by_params(&self) -> bool {
         matches!(&self.key, KeySource::Template(template) if has_placeholder(template))
             || matches!(self.key, KeySource::Function(_))

@@ -278,7 +278,7 @@ impl Rig {
         let origin = TestOrigin { method, uri: path.parse().unwrap(), headers, rig: self.clone() };
         let step = self.route.attend(&origin.head());
         let response = match step {
-            Step::Reply(reply) => reply.map(whole),
+            Step::Reply(reply) => reply.into_response().map(whole),
             Step::Forward(pending) => {
                 let life = self.route.lifeline();
                 let served = self.route.serve(pending, origin, TestSpawn, life).await.unwrap();
