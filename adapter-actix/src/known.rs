@@ -37,7 +37,9 @@ pub(crate) fn line(
     }
     let known = KNOWN.try_with(|known| {
         let mut known = known.borrow_mut();
-        known.resize_with(PLACES, || None);
+        if known.is_empty() {
+            known.resize_with(PLACES, || None);
+        }
         // A value that is sent again lies where it lay.
         let place = known.get_mut((value.as_bytes().as_ptr().addr() >> 4) % PLACES)?;
         if let Some(known) = place

@@ -85,10 +85,13 @@ pub(crate) struct Seek {
     is_head: bool,
     /// Looking under the HEAD class now.
     head_class: bool,
-    names: Arc<[HeaderName]>,
-    /// The names are this process's recollection, not yet seen in the store.
-    recalled: bool,
-    record: Option<(VariantRecord, SystemTime)>,
+    /// The nominated fields as this process recalls them, not yet seen in the store; none once that
+    /// has turned out to be no use.
+    recalled: Arc<[HeaderName]>,
+    /// The record of nominated fields, once it is seen.
+    record: Option<Entry>,
+    /// Looked under last.
+    looking: Key,
     fallback: Option<Entry>,
     stored: Option<Entry>,
     /// What a HEAD request found of a GET, and why it is not served.
@@ -103,9 +106,9 @@ impl Seek {
             primary: planned.key,
             is_head: planned.is_head,
             head_class: false,
-            recalled: !names.is_empty(),
-            names,
+            recalled: names,
             record: None,
+            looking: planned.key,
             fallback: None,
             stored: None,
             stored_get: None,
@@ -114,8 +117,8 @@ impl Seek {
     }
 
     /// Where to look first.
-    pub(crate) fn first(&self, head: &RequestHead<'_>) -> Key {
-        self.key(head)
+    pub(crate) fn first(&mut self, head: &RequestHead<'_>) -> Key {
+        self.next(head)
     }
 
     /// Takes what was found under the last key.
@@ -126,13 +129,13 @@ impl Seek {
         found: Lookup,
         now: SystemTime,
     ) -> Next {
-        let looked_under = self.key(head);
+        let looked_under = self.looking;
         self.stored = None;
         let (entry, ticket) = match found {
             Lookup::Found(entry, ticket) => (entry, ticket),
             Lookup::Miss(ticket) => {
                 let reason =
-                    if self.names.is_empty() { Reason::Absent } else { Reason::OtherVariant };
+                    if self.names().is_empty() { Reason::Absent } else { Reason::OtherVariant };
                 return self.forward(head, looked_under, reason, Some(ticket));
             }
         };
@@ -141,9 +144,8 @@ impl Seek {
             if looked_under.variant().is_some() || record.names().is_empty() {
                 return self.forward(head, looked_under, Reason::Absent, ticket);
             }
-            self.names = record.names().into();
-            self.record = Some((record.clone(), entry.keep_until()));
-            return Next::Look(self.key(head));
+            self.record = Some(entry);
+            return Next::Look(self.next(head));
         }
         let Some(stored) = entry.response() else {
             return self.forward(head, looked_under, Reason::Absent, ticket);
@@ -190,15 +192,15 @@ impl Seek {
         reason: Reason,
         ticket: Option<Ticket>,
     ) -> Next {
-        if std::mem::take(&mut self.recalled) {
-            self.names = Arc::default();
+        if !self.recalled.is_empty() {
+            self.recalled = Arc::default();
             self.head_class = false;
-            return Next::Look(self.key(head));
+            return Next::Look(self.next(head));
         }
         if self.is_head && !self.head_class {
             self.head_class = true;
             self.stored_get = self.stored.take().map(|stored| (stored, reason));
-            return Next::Look(self.key(head));
+            return Next::Look(self.next(head));
         }
         Next::Done(Resolved::Forward(self.miss(key, reason, ticket)))
     }
@@ -213,13 +215,30 @@ impl Seek {
             fallback: self.fallback.take(),
             stored: self.stored.take(),
             stored_get,
-            record: self.record.take(),
+            record: self.record.take().and_then(|entry| {
+                let record = variants(&entry)?.clone();
+                Some((record, entry.keep_until()))
+            }),
             head_class: self.head_class,
         }
     }
 
-    fn key(&self, head: &RequestHead<'_>) -> Key {
-        variant_key(self.primary, &self.names, self.head_class, head, self.values)
+    /// The nominated fields, as far as they are known.
+    fn names(&self) -> &[HeaderName] {
+        let seen = self.record.as_ref().and_then(variants);
+        seen.map_or(&self.recalled, VariantRecord::names)
+    }
+
+    fn next(&mut self, head: &RequestHead<'_>) -> Key {
+        self.looking = variant_key(self.primary, self.names(), self.head_class, head, self.values);
+        self.looking
+    }
+}
+
+fn variants(entry: &Entry) -> Option<&VariantRecord> {
+    match entry.content() {
+        Content::Variants(record) => Some(record),
+        _ => None,
     }
 }
 
