@@ -158,9 +158,9 @@ impl Seek {
         match usable(&stored.life, &state, client.as_ref()) {
             Use::Serve => Next::Done(Resolved::Serve(entry, state)),
             // A refresh needs the record, which other names than the recalled ones may be in.
-            Use::ServeAndRefresh if std::mem::take(&mut self.recalled) => {
-                self.names = Arc::default();
-                Next::Look(self.key(head))
+            Use::ServeAndRefresh if !self.recalled.is_empty() => {
+                self.recalled = Arc::default();
+                Next::Look(self.next(head))
             }
             Use::ServeAndRefresh => {
                 self.stored = Some(entry.clone());
