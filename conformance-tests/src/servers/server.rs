@@ -232,8 +232,13 @@ impl Server {
     pub fn connect(&self) -> Result<Connection, ServerError> {
         let login =
             self.password.as_ref().map_or_else(String::new, |password| format!(":{password}@"));
-        Client::open(format!("redis://{login}127.0.0.1:{}", self.port))
-            .and_then(|client| client.get_connection_with_timeout(CONNECT_LIMIT))
+        let open = || {
+            Client::open(format!("redis://{login}127.0.0.1:{}", self.port))
+                .and_then(|client| client.get_connection_with_timeout(CONNECT_LIMIT))
+        };
+        // A Sentinel that promotes or demotes a server closes all its connections at that moment.
+        open()
+            .or_else(|error| if error.is_connection_dropped() { open() } else { Err(error) })
             .map_err(|error| ServerError::because(format!("connecting to {}", self.url()), error))
     }
 
