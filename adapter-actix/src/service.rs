@@ -63,9 +63,7 @@ where
             Begun::Pending(pending, desk) => {
                 let (inner, route) = (Rc::clone(&self.inner), route.clone());
                 let life = route.lifeline();
-                ResponseFuture::task(life.clone(), async move {
-                    serve(&route, pending, inner, desk, life).await
-                })
+                ResponseFuture::task(life.clone(), serve(route, pending, inner, desk, life))
             }
             Begun::Unheard(request) => {
                 ResponseFuture::task(route.lifeline(), pass(Rc::clone(&self.inner), request))
@@ -91,7 +89,7 @@ where
             match begin(&route, seen, request) {
                 Begun::Answered(response) => Ok(response),
                 Begun::Explain(request, seen) => Ok(explain(&route, request, &seen).await),
-                Begun::Pending(pending, desk) => serve(&route, pending, inner, desk, life).await,
+                Begun::Pending(pending, desk) => serve(route, pending, inner, desk, life).await,
                 Begun::Unheard(request) => pass(inner, request).await,
             }
         })
@@ -140,7 +138,7 @@ fn hit(request: ServiceRequest, reply: &Reply) -> ServiceResponse {
 }
 
 async fn serve<S, B>(
-    route: &Route,
+    route: Route,
     pending: Pending,
     inner: Rc<S>,
     desk: Rc<Desk>,

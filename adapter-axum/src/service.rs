@@ -75,9 +75,7 @@ where
             Begun::Pending(pending) => {
                 let (route, origin) = (self.route.clone(), self.origin(req, sight));
                 let life = route.lifeline();
-                ResponseFuture::task(life.clone(), async move {
-                    serve(&route, pending, origin, life).await
-                })
+                ResponseFuture::task(life.clone(), serve(route, pending, origin, life))
             }
         }
     }
@@ -112,7 +110,7 @@ where
                     let sight = sight.complete(&route, &mut request);
                     let cache = Cache::from(route.cache());
                     let origin = AxumOrigin::new(S::clone(&inner), request, sight, cache);
-                    serve(&route, pending, origin, life).await
+                    serve(route, pending, origin, life).await
                 }
             }
         })
@@ -149,7 +147,7 @@ fn outgoing(body: ReplyBody) -> Body {
 }
 
 async fn serve<S>(
-    route: &Route,
+    route: Route,
     pending: Pending,
     origin: AxumOrigin<S>,
     life: cache_core::engine::Lifeline,

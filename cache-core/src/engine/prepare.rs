@@ -21,7 +21,7 @@ impl Route {
         mut miss: Miss,
         head: &RequestHead<'_>,
         background: bool,
-    ) -> Fill {
+    ) -> Box<Fill> {
         let Shared { cache, rules, .. } = &*self.shared;
         let reason = miss.reason;
         let with_found = miss.ticket.is_some();
@@ -56,7 +56,7 @@ impl Route {
         {
             miss.stored_get = self.still_stored(&entry, head).await;
         }
-        Fill { planned, reason, ticket, tags, lead: None, miss, background }
+        Box::new(Fill { planned, reason, ticket, tags, lead: None, miss, background })
     }
 
     /// What is stored in the entry's place, now that there is a ticket. If it was invalidated before

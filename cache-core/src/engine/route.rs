@@ -172,9 +172,10 @@ impl Route {
         let Shared { cache, rules, .. } = &*self.shared;
         let mut seek = Seek::new(rules, planned, Arc::default());
         let mut key = seek.first(head);
+        let now = cache.clock.now();
         loop {
             let found = cache.store.try_lookup(&key, &[])?;
-            match seek.step(rules, head, found, cache.clock.now()) {
+            match seek.step(rules, head, found, now) {
                 Next::Look(next) => key = next,
                 Next::Done(resolved) => return Some(resolved),
             }

@@ -34,7 +34,8 @@ use crate::wishes::Wishes;
 
 type Answer<O, S> = Result<Response<ServedBody<<O as Origin>::Body, S>>, <O as Origin>::Error>;
 
-/// What a run of the handler is for.
+/// What a run of the handler is for. Boxed, as a [`Recording`] is: what is passed through futures by
+/// value lies in each of them, and all of them move when the outermost is boxed.
 #[derive(Debug)]
 pub(crate) struct Fill {
     pub(crate) planned: Planned,
@@ -72,7 +73,7 @@ impl Route {
     /// Runs the handler, and stores what it says.
     pub(crate) async fn fill<O, S>(
         &self,
-        mut fill: Fill,
+        mut fill: Box<Fill>,
         origin: O,
         spawn: S,
         life: &Lifeline,
@@ -146,7 +147,7 @@ impl Route {
             }
             Ok((storable, ticket)) => {
                 fill.tags.extend_from_slice(&storable.groups);
-                let recording = Recording {
+                let recording = Box::new(Recording {
                     route: self.clone(),
                     headers: self.stored_headers(response.headers(), &wishes, &storable),
                     kept,
@@ -159,7 +160,7 @@ impl Route {
                     tags: std::mem::take(&mut fill.tags),
                     wishes,
                     body: Recorded::Copied(Vec::new(), cache.recording.open()),
-                };
+                });
                 Ok(self.record(recording, response, &fill, spawn, life).await)
             }
         }
@@ -251,7 +252,7 @@ impl Route {
     /// stored first, so that this very answer has its entity tag and can be a 304.
     async fn record<B, S>(
         &self,
-        recording: Recording,
+        recording: Box<Recording>,
         mut response: Response<B>,
         fill: &Fill,
         spawn: S,
@@ -287,7 +288,7 @@ impl Route {
     /// A HEAD response has no content to wait for.
     async fn record_head<B, S>(
         &self,
-        mut recording: Recording,
+        mut recording: Box<Recording>,
         mut response: Response<B>,
         fill: &Fill,
         life: &Lifeline,
@@ -307,7 +308,7 @@ impl Route {
 
     async fn record_whole<B, S>(
         &self,
-        mut recording: Recording,
+        mut recording: Box<Recording>,
         chunks: Vec<Bytes>,
         mut response: Response<B>,
         fill: &Fill,
@@ -429,7 +430,7 @@ fn announce<B: Body>(response: &mut Response<B>) {
 }
 
 /// Puts a recording that is complete.
-async fn store(recording: Recording) -> Result<Entry, Reason> {
+async fn store(recording: Box<Recording>) -> Result<Entry, Reason> {
     let sealed = recording.seal()?;
     let entry = sealed.entry.clone();
     sealed.put().await.map(|()| entry)

@@ -58,13 +58,13 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
     }
 
     pub(crate) fn tee(
-        recording: Recording,
+        recording: Box<Recording>,
         ready: Frames<B::Error>,
         body: B,
         life: Lifeline,
         spawn: S,
     ) -> Self {
-        let state = State::Recording(Box::new(recording));
+        let state = State::Recording(recording);
         let machine = Box::new(Machine { body, ready, state });
         Self(Kind::Tee(Tee { machine: Some(machine), life, spawn }))
     }

@@ -28,7 +28,7 @@ impl Route {
     /// The answer made of the stored response and the 304's fields.
     pub(crate) async fn freshen(
         &self,
-        mut fill: Fill,
+        mut fill: Box<Fill>,
         run: Run,
         entry: &Entry,
         answer: &HeaderMap,
