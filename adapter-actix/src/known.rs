@@ -41,7 +41,7 @@ pub(crate) fn line(
             known.resize_with(PLACES, || None);
         }
         // A value that is sent again lies where it lay.
-        let place = known.get_mut((value.as_bytes().as_ptr().addr() >> 4) % PLACES)?;
+        let place = known.get_mut(place_of(name, value))?;
         if let Some(known) = place
             && known.name == *name
             && known.value == *value
@@ -55,6 +55,14 @@ pub(crate) fn line(
     });
     // The thread ends.
     known.unwrap_or_else(|_| convert((name, value)))
+}
+
+/// Multiplied, so that what lies at regular distances does not share a place.
+fn place_of(name: &HeaderName, value: &HeaderValue) -> usize {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let lies_at = value.as_bytes().as_ptr().addr().wrapping_add(name.as_str().len());
+    let mixed = (lies_at as u64).wrapping_mul(ODD) >> 32;
+    usize::try_from(mixed).unwrap_or_default() % PLACES
 }
 
 #[cfg(test)]

@@ -132,16 +132,21 @@ pub(crate) fn at_once(
     entry: &Entry,
     state: &Freshness,
 ) -> Option<Reply> {
-    if !rules.leaves_downstream() || request.has(Noted::Range) || request.method() != Method::GET {
+    if !rules.leaves_downstream() || request.has(Noted::Range) {
         return None;
     }
     let stored = entry.response()?;
-    let names = &rules.own_fields;
+    let (method, names) = (request.method(), &rules.own_fields);
     let table = stored.headers.ready(names)?;
     let not_modified = request.has(Noted::Validator)
-        && conditional::not_modified(request.method(), request.headers(), stored.status, table);
+        && conditional::not_modified(method, request.headers(), stored.status, table);
     let body = if not_modified {
         stored.headers.ready_not_modified(conditional::stays_when_not_modified, names)?;
+        ReplyBody::Absent
+    } else if method == Method::HEAD {
+        if lacks_length(table, entry.body().len()) {
+            return None;
+        }
         ReplyBody::Absent
     } else {
         ReplyBody::Whole(entry.body().clone())
@@ -240,7 +245,11 @@ impl How {
 /// A HEAD answer says how long the content would be, unless nobody knows (the entry of a HEAD
 /// request has no body, and says what the handler said).
 fn announce_length(headers: &mut HeaderMap, length: usize) {
-    if length > 0 && !headers.contains_key(header::CONTENT_LENGTH) {
+    if lacks_length(headers, length) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
+}
+
+fn lacks_length(headers: &HeaderMap, length: usize) -> bool {
+    length > 0 && !headers.contains_key(header::CONTENT_LENGTH)
 }

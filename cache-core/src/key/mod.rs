@@ -67,14 +67,11 @@ impl fmt::Display for Digest {
 
 /// Lower-case hexadecimal text of `bytes`.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0'));
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(digit(byte >> 4));
-        text.push(digit(byte & 0xf));
-    }
-    text
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    let pairs = bytes.iter().map(|byte| [digit(byte >> 4), digit(byte & 0xf)]);
+    let digits: Vec<[u8; 2]> = pairs.collect();
+    // Digits are ASCII.
+    String::from_utf8(digits.into_flattened()).unwrap_or_default()
 }
 
 /// Names one stored response.
