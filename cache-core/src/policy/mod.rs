@@ -172,8 +172,8 @@ impl Policy {
         cache_status: CacheStatusRule => cache_status;
     }
 
-    /// How long a response lives. Default 60 s under [`Mode::Ttl`](setting::Mode::Ttl). Under
-    /// [`Mode::Http`](setting::Mode::Http) that of responses that say nothing themselves and whose
+    /// How long a response lives. Default 60 s under [`Mode::Ttl`]. Under
+    /// [`Mode::Http`] that of responses that say nothing themselves and whose
     /// status may be given a life by heuristics (RFC 9110 §15.1), or that are `public`; default none.
     pub fn lifetime(self, ttl: Ttl) -> Self {
         self.set(|spec| spec.ttl = Some(ttl))
