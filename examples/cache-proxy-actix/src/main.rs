@@ -6,7 +6,6 @@
 mod message;
 mod proxy;
 
-use std::io::{self, Write};
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,37 +13,27 @@ use std::time::Duration;
 use actix_web::rt::System;
 use actix_web::{App, HttpServer, web};
 use adapter_actix::Cache;
-use cache_proxy_common::args::{self, Command, Options};
+use cache_proxy_common::args::Options;
 use cache_proxy_common::origin::Origin;
+use cache_proxy_common::program::{self, GRACE};
 use cache_proxy_common::store;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// How long requests under way may take once the program was asked to stop.
-const GRACE: Duration = Duration::from_millis(400);
+const NAME: &str = "cache-proxy-actix";
 
 /// How long a client's connection is kept between two requests. Longer than the few seconds that
 /// clients keep theirs, who else would write into a closing one.
 const KEPT: Duration = Duration::from_secs(75);
 
 fn main() -> ExitCode {
-    let options = match args::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Serve(options)) => options,
-        Ok(Command::Help) => {
-            let usage = "Usage: cache-proxy-actix --origin URL [OPTIONS]";
-            let _ = write!(io::stdout(), "{usage}\n\n{}", args::OPTIONS);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => return refuse(&format!("{error} (see --help)")),
+    let options = match program::options(NAME, std::env::args_os().skip(1)) {
+        Ok(options) => options,
+        Err(code) => return code,
     };
-    match System::new().block_on(run(*options)) {
+    match System::new().block_on(run(options)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => refuse(&message),
+        Err(message) => program::refuse(NAME, &message),
     }
-}
-
-fn refuse(message: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "cache-proxy-actix: {message}");
-    ExitCode::from(2)
 }
 
 async fn run(options: Options) -> Result<(), String> {
@@ -69,7 +58,7 @@ async fn run(options: Options) -> Result<(), String> {
         .workers(options.workers.get())
         .disable_signals();
     let server = server.listen(listener).map_err(|error| error.to_string())?.run();
-    announce(&format!("listening on http://{address}")).map_err(|error| error.to_string())?;
+    program::announce(address).map_err(|error| error.to_string())?;
 
     let handle = server.handle();
     let asked_to_stop = async move {
@@ -83,11 +72,4 @@ async fn run(options: Options) -> Result<(), String> {
     }
     cache.close().await;
     Ok(())
-}
-
-/// The first line of the output, which whoever started the program waits for.
-fn announce(line: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()
 }

@@ -10,6 +10,7 @@
 //! | [`origin`] | asking the origin, over a connection for each request |
 //! | [`body`] | the origin's answer, read from its connection |
 //! | [`failure`] | what a client hears of a broken origin |
+//! | [`program`] | what a program does before and after it serves |
 //! | [`store`] | `--store` opened |
 
 pub mod args;
@@ -17,4 +18,5 @@ pub mod body;
 pub mod failure;
 pub mod fields;
 pub mod origin;
+pub mod program;
 pub mod store;

@@ -5,13 +5,13 @@
 
 mod proxy;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use adapter_axum::Cache;
 use axum::serve::ListenerExt as _;
-use cache_proxy_common::args::{self, Command, Options};
+use cache_proxy_common::args::Options;
+use cache_proxy_common::program::{self, GRACE};
 use cache_proxy_common::store;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -19,36 +19,25 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tower::make::Shared;
 
-/// How long requests under way may take once the program was asked to stop.
-const GRACE: Duration = Duration::from_millis(400);
+const NAME: &str = "cache-proxy";
 
 fn main() -> ExitCode {
-    let options = match args::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Serve(options)) => options,
-        Ok(Command::Help) => {
-            let usage = "Usage: cache-proxy --origin URL [OPTIONS]";
-            let _ = write!(io::stdout(), "{usage}\n\n{}", args::OPTIONS);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => return refuse(&format!("{error} (see --help)")),
+    let options = match program::options(NAME, std::env::args_os().skip(1)) {
+        Ok(options) => options,
+        Err(code) => return code,
     };
     let mut builder = Builder::new_multi_thread();
     let runtime = match builder.worker_threads(options.workers.get()).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return refuse(&format!("no runtime: {error}")),
+        Err(error) => return program::refuse(NAME, &error),
     };
-    let outcome = runtime.block_on(run(*options));
+    let outcome = runtime.block_on(run(options));
     // What still runs for clients that have gone is given up.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => refuse(&message),
+        Err(message) => program::refuse(NAME, &message),
     }
-}
-
-fn refuse(message: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "cache-proxy: {message}");
-    ExitCode::from(2)
 }
 
 async fn run(options: Options) -> Result<(), String> {
@@ -60,7 +49,7 @@ async fn run(options: Options) -> Result<(), String> {
         .await
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    announce(&format!("listening on http://{address}")).map_err(|error| error.to_string())?;
+    program::announce(address).map_err(|error| error.to_string())?;
 
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
@@ -82,11 +71,4 @@ async fn run(options: Options) -> Result<(), String> {
     }
     cache.close().await;
     Ok(())
-}
-
-/// The first line of the output, which whoever started the program waits for.
-fn announce(line: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()
 }
