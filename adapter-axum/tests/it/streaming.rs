@@ -27,6 +27,19 @@ fn app(cache: &Cache, body: impl Fn(usize) -> Body + Clone + Send + Sync + 'stat
     Router::new().route("/s", handler.layer(layer))
 }
 
+/// Like [`app`], with a body that is what is sent.
+fn fed(cache: &Cache) -> (Router, mpsc::Sender<Bytes>) {
+    let (sender, receiver) = mpsc::channel::<Bytes>(1);
+    let receiver = Arc::new(std::sync::Mutex::new(Some(receiver)));
+    let app = app(cache, move |_| {
+        let receiver = receiver.lock().unwrap().take().unwrap();
+        Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
+            receiver.recv().await.map(|chunk| (Ok::<_, Infallible>(chunk), receiver))
+        }))
+    });
+    (app, sender)
+}
+
 fn text(chunks: Vec<Result<&'static str, std::io::Error>>) -> Body {
     Body::from_stream(stream::iter(chunks.into_iter().map(|chunk| chunk.map(Bytes::from))))
 }
@@ -65,14 +78,7 @@ async fn c029_a_body_shorter_than_announced_is_not_stored() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c028_chunks_go_out_as_they_come() {
     let cache = Cache::new(MemoryStore::new());
-    let (sender, receiver) = mpsc::channel::<Bytes>(1);
-    let receiver = Arc::new(std::sync::Mutex::new(Some(receiver)));
-    let app = app(&cache, move |_| {
-        let receiver = receiver.lock().unwrap().take().unwrap();
-        Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|chunk| (Ok::<_, Infallible>(chunk), receiver))
-        }))
-    });
+    let (app, sender) = fed(&cache);
     let address = wire::serve(app).await;
     let mut client = wire::send(address, "/s").await;
     let mut seen = Vec::new();
@@ -140,14 +146,7 @@ impl AsRef<[u8]> for Held {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_leaves_in_the_middle_does_not_end_the_fill() {
     let cache = Cache::new(MemoryStore::new());
-    let (sender, receiver) = mpsc::channel::<Bytes>(1);
-    let receiver = Arc::new(std::sync::Mutex::new(Some(receiver)));
-    let app = app(&cache, move |_| {
-        let receiver = receiver.lock().unwrap().take().unwrap();
-        Body::from_stream(stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|chunk| (Ok::<_, Infallible>(chunk), receiver))
-        }))
-    });
+    let (app, sender) = fed(&cache);
     let address = wire::serve(app.clone()).await;
     let mut client = wire::send(address, "/s").await;
     sender.send(Bytes::from("one ")).await.unwrap();

@@ -54,15 +54,9 @@ fn tagged() -> Policy {
 async fn joiner_before_put_is_served(mutant: Option<Mutant>) -> Outcome {
     let rig = Rig::new(tagged(), mutant);
     rig.in_handler.shut();
-    let leader = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let leader = rig.ask("/a");
     rig.in_handler.reached().await;
-    let follower = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let follower = rig.ask("/a");
     rig.looked_up(2).await;
     rig.in_handler.open();
     let (leader, follower) = (leader.await.unwrap(), follower.await.unwrap());
@@ -77,16 +71,10 @@ async fn joiner_before_put_is_served(mutant: Option<Mutant>) -> Outcome {
 async fn joiner_after_invalidation_is_not_served(mutant: Option<Mutant>) -> Outcome {
     let rig = Rig::new(tagged(), mutant);
     rig.in_handler.shut();
-    let leader = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let leader = rig.ask("/a");
     rig.in_handler.reached().await;
     rig.cache.invalidate_tags(["t"]).await.unwrap();
-    let follower = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let follower = rig.ask("/a");
     rig.looked_up(2).await;
     rig.in_handler.open();
     let (leader, follower) = (leader.await.unwrap(), follower.await.unwrap());
@@ -98,17 +86,11 @@ async fn joiner_after_invalidation_is_not_served(mutant: Option<Mutant>) -> Outc
 async fn joiner_after_the_put_is_not_served(mutant: Option<Mutant>) -> Outcome {
     let rig = Rig::new(tagged(), mutant);
     rig.store.after_put.shut();
-    let leader = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let leader = rig.ask("/a");
     // The entry is stored; the store's reply is under way.
     rig.store.after_put.reached().await;
     rig.cache.invalidate_tags(["t"]).await.unwrap();
-    let late = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let late = rig.ask("/a");
     rig.looked_up(2).await;
     rig.store.after_put.open();
     let (leader, late) = (leader.await.unwrap(), late.await.unwrap());
@@ -147,15 +129,9 @@ async fn joiner_with_another_variant_is_not_served(mutant: Option<Mutant>) -> Ou
 async fn a_dropped_leader_releases_its_followers(mutant: Option<Mutant>) -> Outcome {
     let rig = Rig::new(tagged(), mutant);
     rig.in_handler.shut();
-    let leader = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let leader = rig.ask("/a");
     rig.in_handler.reached().await;
-    let follower = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let follower = rig.ask("/a");
     rig.looked_up(2).await;
     leader.abort();
     let _ = leader.await;
@@ -170,15 +146,9 @@ async fn a_failed_put_releases_the_followers(mutant: Option<Mutant>) -> Outcome 
     let rig = Rig::new(tagged(), mutant);
     rig.store.fail_puts.store(true, Ordering::SeqCst);
     rig.in_handler.shut();
-    let leader = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let leader = rig.ask("/a");
     rig.in_handler.reached().await;
-    let follower = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let follower = rig.ask("/a");
     rig.looked_up(2).await;
     rig.in_handler.open();
     let (leader, follower) = (leader.await.unwrap(), follower.await.unwrap());

@@ -22,6 +22,7 @@ use cache_core::{Cache, Policy, RequestHead, StoreError, StoreErrorKind};
 use cache_memory::MemoryStore;
 use http::{HeaderMap, HeaderValue, Method, Response, Uri};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 /// A point at which work stops until the test lets it pass.
 #[derive(Clone, Debug)]
@@ -255,6 +256,12 @@ impl Rig {
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.get_with(path, &[]).await
+    }
+
+    /// Like [`get`](Self::get), beside what the test does next.
+    pub(crate) fn ask(&self, path: &'static str) -> JoinHandle<Answer> {
+        let rig = self.clone();
+        tokio::spawn(async move { rig.get(path).await })
     }
 
     pub(crate) async fn get_with(

@@ -93,12 +93,7 @@ async fn a_follower_waits_no_longer_than_it_may() {
     let wait = Coalesce::On { wait: Duration::from_secs(2), max_followers: 8 };
     let rig = Rig::new(minute().coalesce(wait), None);
     rig.in_handler.shut();
-    let ask = || {
-        tokio::spawn({
-            let rig = rig.clone();
-            async move { rig.get("/a").await }
-        })
-    };
+    let ask = || rig.ask("/a");
     let leader = ask();
     rig.in_handler.reached().await;
     let start = tokio::time::Instant::now();
@@ -119,12 +114,7 @@ async fn an_unstorable_answer_switches_coalescing_off_for_a_while() {
         .handler(|_, _| Response::builder().header("cache-control", "no-store").body("x").unwrap());
     rig.get("/a").await;
     rig.in_handler.shut();
-    let ask = || {
-        tokio::spawn({
-            let rig = rig.clone();
-            async move { rig.get("/a").await }
-        })
-    };
+    let ask = || rig.ask("/a");
     let both = [ask(), ask()];
     while rig.runs() < 3 {
         tokio::task::yield_now().await;

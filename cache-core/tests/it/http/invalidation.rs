@@ -122,10 +122,7 @@ async fn every_variant_and_head_go_too() {
 async fn a_fill_that_began_before_the_write_is_not_stored() {
     let rig = answering(Policy::http(), &[(200, AGED)]);
     rig.in_handler.shut();
-    let reading = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let reading = rig.ask("/a");
     rig.in_handler.reached().await;
     let writing = tokio::spawn({
         let rig = rig.clone();

@@ -95,10 +95,7 @@ async fn age_is_part_of_the_life() {
 async fn the_time_on_the_way_is_part_of_the_age() {
     let rig = saying(&[&[("cache-control", "max-age=60")]]);
     rig.in_handler.shut();
-    let asking = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let asking = rig.ask("/a");
     rig.in_handler.reached().await;
     rig.clock.advance(Duration::from_secs(7));
     rig.in_handler.open();

@@ -172,10 +172,7 @@ async fn an_invalidation_during_the_validation_wins() {
     rig.get("/a").await;
     rig.clock.advance(Duration::from_secs(61));
     rig.in_handler.shut();
-    let asking = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let asking = rig.ask("/a");
     rig.in_handler.reached().await;
     rig.cache.invalidate_tags(["t"]).await.unwrap();
     rig.in_handler.open();
@@ -335,10 +332,7 @@ async fn what_was_invalidated_before_the_ticket_is_not_validated() {
     rig.get("/a").await;
     rig.clock.advance(Duration::from_secs(61));
     rig.store.before_begin.shut();
-    let asking = tokio::spawn({
-        let rig = rig.clone();
-        async move { rig.get("/a").await }
-    });
+    let asking = rig.ask("/a");
     rig.store.before_begin.reached().await;
     // Changed within the second that `Last-Modified` says, so that a 304 would be wrong.
     rig.cache.invalidate_tags(["t"]).await.unwrap();
