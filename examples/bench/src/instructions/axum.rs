@@ -35,7 +35,8 @@ fn router(case: Case) -> Router {
             None => body.into_response(),
         })
     };
-    Router::new().route("/item", get(handler))
+    // As the server does before the first request; else routes would be made anew for each.
+    Router::new().route("/item", get(handler)).with_state(())
 }
 
 fn layer(case: Case) -> Result<CacheLayer, Error> {
