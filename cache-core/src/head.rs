@@ -23,7 +23,7 @@ pub struct RequestHead<'a> {
     has_body: bool,
     guarded: bool,
     outer: Option<&'a Wishes>,
-    notes: Notes,
+    notes: Notes<'a>,
 }
 
 impl<'a> RequestHead<'a> {
@@ -137,6 +137,11 @@ impl<'a> RequestHead<'a> {
         self.uri.authority().map(|authority| authority.as_str().as_bytes()).or_else(host)
     }
 
+    /// The value of `Host`, if there is one line of it.
+    pub(crate) fn only_host(&self) -> Option<&'a [u8]> {
+        self.notes.only_host().map(http::HeaderValue::as_bytes)
+    }
+
     /// Whether the request has a field that decides something.
     pub(crate) const fn has(&self, noted: Noted) -> bool {
         self.notes.has(noted)
@@ -160,7 +165,7 @@ impl<'a> RequestHead<'a> {
 
     /// The handler's target, if it is not just the client's without a prefix.
     pub(crate) fn rewritten(&self) -> Option<&'a Uri> {
-        self.routed.filter(|routed| {
+        self.routed.filter(|routed| !std::ptr::eq(*routed, self.uri)).filter(|routed| {
             !self.uri.path().ends_with(routed.path()) || self.uri.query() != routed.query()
         })
     }

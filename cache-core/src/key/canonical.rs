@@ -6,9 +6,7 @@
 //! with a count of zero). Changing anything here changes every key of every deployment: the
 //! golden vectors in `tests/it/golden.rs` must then move with a changelog entry.
 
-use smallvec::SmallVec;
-
-use super::Digest;
+use super::{Digest, memo};
 use crate::tag::template::Expanded;
 
 /// The version byte of the layout.
@@ -57,18 +55,24 @@ pub enum Part {
     Group = 18,
 }
 
+/// How many bytes fit without an allocation: those of most requests.
+const INLINE: usize = memo::LONGEST;
+
 /// Writes parts into one buffer.
 #[derive(Debug)]
 pub struct Canonical {
-    /// Long enough for most requests without an allocation.
-    buffer: SmallVec<[u8; 256]>,
+    /// The bytes while they fit; zero behind them.
+    inline: [u8; INLINE],
+    length: usize,
+    /// All of them once they do not.
+    long: Vec<u8>,
 }
 
 impl Default for Canonical {
     fn default() -> Self {
-        let mut buffer = SmallVec::new();
-        buffer.push(VERSION);
-        Self { buffer }
+        let mut inline = [0; INLINE];
+        inline[0] = VERSION;
+        Self { inline, length: 1, long: Vec::new() }
     }
 }
 
@@ -79,18 +83,25 @@ impl Canonical {
         Self::default()
     }
 
+    /// One that begins as another that was written before.
+    #[must_use]
+    pub fn beginning_with(written: &[u8]) -> Self {
+        let mut canonical = Self { inline: [0; INLINE], length: 0, long: Vec::new() };
+        canonical.write(&[], written);
+        canonical
+    }
+
     /// Appends a part.
     pub fn part(&mut self, part: Part, bytes: &[u8]) {
         let [a, b, c, d] = length(bytes.len());
-        self.buffer.extend_from_slice(&[part as u8, a, b, c, d]);
-        self.buffer.extend_from_slice(bytes);
+        self.write(&[part as u8, a, b, c, d], bytes);
     }
 
     /// Appends a part whose ASCII letters do not differ by case.
     pub fn part_lowercase(&mut self, part: Part, bytes: &[u8]) {
         self.part(part, bytes);
-        let start = self.buffer.len() - bytes.len();
-        if let Some(written) = self.buffer.get_mut(start..) {
+        let start = self.len() - bytes.len();
+        if let Some(written) = self.written_mut().get_mut(start..) {
             written.make_ascii_lowercase();
         }
     }
@@ -99,15 +110,14 @@ impl Canonical {
     /// thing than one empty value.
     pub fn named<'v, I: Iterator<Item = &'v [u8]>>(&mut self, part: Part, name: &[u8], values: I) {
         self.part(part, name);
-        let count_at = self.buffer.len();
-        self.buffer.extend_from_slice(&length(0));
+        let count_at = self.len();
+        self.write(&length(0), &[]);
         let mut count = 0_u32;
         for value in values {
-            self.buffer.extend_from_slice(&length(value.len()));
-            self.buffer.extend_from_slice(value);
+            self.write(&length(value.len()), value);
             count += 1;
         }
-        if let Some(slot) = self.buffer.get_mut(count_at..count_at + 4) {
+        if let Some(slot) = self.written_mut().get_mut(count_at..count_at + 4) {
             slot.copy_from_slice(&count.to_be_bytes());
         }
     }
@@ -126,13 +136,63 @@ impl Canonical {
     /// The digest of all parts.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        Digest::of(&self.buffer)
+        Digest::of(self.as_bytes())
+    }
+
+    /// The same, from memory if this thread has made it lately. The parts are kept there: not for
+    /// those that hold credentials.
+    #[must_use]
+    pub(crate) fn digest_remembered(&self) -> Digest {
+        if !self.long.is_empty() {
+            return self.digest();
+        }
+        memo::digest(&self.inline, self.length)
     }
 
     /// The canonical bytes, for golden vectors.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.buffer
+        if self.long.is_empty() {
+            self.inline.get(..self.length).unwrap_or_default()
+        } else {
+            &self.long
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    fn written_mut(&mut self) -> &mut [u8] {
+        if self.long.is_empty() {
+            self.inline.get_mut(..self.length).unwrap_or_default()
+        } else {
+            &mut self.long
+        }
+    }
+
+    fn write<const COUNT: usize>(&mut self, first: &[u8; COUNT], then: &[u8]) {
+        let middle = self.length + COUNT;
+        let end = middle + then.len();
+        if self.long.is_empty()
+            && let Some(to) = self.inline.get_mut(self.length..end)
+            && let Some((to_first, to_then)) = to.split_first_chunk_mut()
+        {
+            *to_first = *first;
+            to_then.copy_from_slice(then);
+            self.length = end;
+        } else {
+            self.write_long(first, then);
+        }
+    }
+
+    #[cold]
+    fn write_long(&mut self, first: &[u8], then: &[u8]) {
+        if self.long.is_empty() {
+            self.long.extend_from_slice(self.inline.get(..self.length).unwrap_or_default());
+        }
+        self.long.extend_from_slice(first);
+        self.long.extend_from_slice(then);
     }
 }
 

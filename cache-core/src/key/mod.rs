@@ -6,6 +6,7 @@
 
 pub mod canonical;
 mod list_value;
+mod memo;
 pub mod query;
 pub mod vary;
 

@@ -2,7 +2,7 @@
 //! (RFC 9111 §4.1).
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName};
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName};
 
 use super::Digest;
 use super::canonical::{Canonical, Part};
@@ -58,7 +58,8 @@ pub fn variant(names: &[HeaderName], request: &HeaderMap, values: VaryValues) ->
             }
         }
     }
-    canonical.digest()
+    let secret = |name: &HeaderName| *name == COOKIE || *name == AUTHORIZATION;
+    if names.iter().any(secret) { canonical.digest() } else { canonical.digest_remembered() }
 }
 
 /// The meaning of a field as one value; `None` if its lines are to be taken as they are.

@@ -75,13 +75,12 @@ pub(crate) fn derive(
     custom: Option<String>,
     body: Option<&Digest>,
 ) -> Result<Planned, Reason> {
-    let mut canonical = Canonical::new();
-    if let Some(namespace) = &rules.namespace {
-        canonical.part(Part::Namespace, namespace.as_bytes());
-    }
     let is_head = head.method() == Method::HEAD;
-    let class = if is_head { Method::GET.as_str() } else { head.method().as_str() };
-    canonical.part(Part::Method, class.as_bytes());
+    let mut canonical = if is_head || head.method() == Method::GET {
+        Canonical::beginning_with(&rules.key_beginning)
+    } else {
+        key_beginning(rules.namespace.as_deref(), head.method())
+    };
     let custom = match (&rules.key, custom) {
         (KeySource::Template(template), _) => {
             let expanded = template
@@ -116,15 +115,38 @@ pub(crate) fn derive(
             canonical.named(Part::Field, name.as_str().as_bytes(), lines);
         }
     }
-    Ok(Planned { key: Key::new(canonical.digest()), is_head, custom })
+    let digest = if holds_credentials(head) || body.is_some() {
+        canonical.digest()
+    } else {
+        canonical.digest_remembered()
+    };
+    Ok(Planned { key: Key::new(digest), is_head, custom })
+}
+
+/// What the keys of all requests with this method begin with.
+pub(crate) fn key_beginning(namespace: Option<&str>, method: &Method) -> Canonical {
+    let mut canonical = Canonical::new();
+    if let Some(namespace) = namespace {
+        canonical.part(Part::Namespace, namespace.as_bytes());
+    }
+    canonical.part(Part::Method, method.as_str().as_bytes());
+    canonical
+}
+
+/// Whether credentials may be among the key's parts.
+fn holds_credentials(head: &RequestHead<'_>) -> bool {
+    head.has(Noted::Authorization) || head.has(Noted::Cookie) || !head.extracted().is_empty()
 }
 
 /// Scheme and authority. A `Host` line that says something else is part of it: a handler that reads
 /// that line, as frameworks do, must not answer for the authority.
 fn origin_parts(canonical: &mut Canonical, head: &RequestHead<'_>) {
     canonical.part(Part::Scheme, head.uri().scheme_str().unwrap_or("http").as_bytes());
-    let mut hosts = head.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
     let of_target = head.uri().authority().map(|authority| authority.as_str().as_bytes());
+    if let (None, Some(host)) = (of_target, head.only_host()) {
+        return canonical.part_lowercase(Part::Authority, host);
+    }
+    let mut hosts = head.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
     let Some(authority) = of_target.or_else(|| hosts.next()) else { return };
     canonical.part_lowercase(Part::Authority, authority);
     for other in hosts.filter(|host| !host.eq_ignore_ascii_case(authority)) {

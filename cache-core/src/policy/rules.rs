@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 
 use super::error::PolicyError;
 use super::mode::{self, Defaults};
+use super::plan::key_beginning;
 use super::setting::{
     Authorization, CacheStatusRule, ClientDirectives, Coalesce, Combine, Cookies, Downstream,
     EtagRule, Mode, OnInvalidationError, SetCookie, Statuses, Ttl, UnsafeInvalidates, VaryValues,
@@ -43,6 +44,8 @@ pub(crate) struct Rules {
     pub(crate) unknown_placeholder: UnknownPlaceholder,
     pub(crate) namespace: Option<Arc<str>>,
     pub(crate) namespace_tags: Vec<Tag>,
+    /// What the keys of GET and HEAD begin with.
+    pub(crate) key_beginning: Vec<u8>,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
     pub(crate) keep: Duration,
@@ -135,6 +138,7 @@ impl Rules {
             tags: templates(spec, policy.params.as_deref())?,
             unknown_placeholder: spec.unknown_placeholder.unwrap_or_default(),
             namespace_tags: namespace_tags(namespace.as_deref())?,
+            key_beginning: key_beginning(namespace.as_deref(), &Method::GET).as_bytes().to_vec(),
             namespace,
             stale_while_revalidate: span(spec.stale_while_revalidate),
             stale_if_error: span(spec.stale_if_error),
