@@ -38,7 +38,7 @@ pub struct Reply(Made);
 
 #[derive(Debug)]
 enum Made {
-    /// What lies ready in the entry, and the values to write over its last fields.
+    /// What lies ready in the entry, and the values to write over its first fields.
     Ready {
         entry: Entry,
         not_modified: bool,
@@ -70,9 +70,7 @@ impl Reply {
             Made::Response(response) => (Some(response.headers()), None),
         };
         let own = own.into_iter().flatten().flatten();
-        let lines = table.map_or(0, HeaderMap::len);
-        let written = lines.saturating_sub(own.clone().count());
-        let values = std::iter::repeat_n(None, written).chain(own.map(Some));
+        let values = own.map(Some).chain(std::iter::repeat(None));
         let stored = table.into_iter().flatten();
         stored.zip(values).map(|((name, value), own)| (name, own.unwrap_or(value)))
     }
@@ -113,25 +111,39 @@ fn ready(entry: &Entry, not_modified: bool) -> Option<&HeaderMap> {
     Some(entry.response()?.headers.made_ready(not_modified))
 }
 
-/// A copy of a table with these values in its last fields.
+/// A copy of a table with these values in its first fields.
 fn filled(table: &HeaderMap, own: Own) -> HeaderMap {
     let mut map = table.clone();
-    let before = map.len() - own.iter().flatten().count();
-    for (place, value) in map.values_mut().skip(before).zip(own.into_iter().flatten()) {
-        *place = value;
+    let mut places = map.values_mut();
+    for value in own.into_iter().flatten() {
+        if let Some(place) = places.next() {
+            *place = value;
+        }
     }
     map
 }
 
 /// The answer to this request where it lies ready: the whole of a fresh response, or the head that
-/// tells the client that it has it.
+/// tells the client that it has it. Otherwise the entry comes back.
 pub(crate) fn at_once(
     rules: &Rules,
     cache: &Inner,
     request: &RequestHead<'_>,
-    entry: &Entry,
+    entry: Entry,
     state: &Freshness,
-) -> Option<Reply> {
+) -> Result<Reply, Entry> {
+    let Some((not_modified, body)) = lies_ready(rules, request, &entry) else { return Err(entry) };
+    let story = How::Fresh.story(Seconds::from(state));
+    let own = status::of_hit(rules, cache, entry.key(), state, story);
+    Ok(Reply(Made::Ready { entry, not_modified, own, body }))
+}
+
+/// Whether the answer is a 304, and its body, if its head lies ready.
+fn lies_ready(
+    rules: &Rules,
+    request: &RequestHead<'_>,
+    entry: &Entry,
+) -> Option<(bool, ReplyBody)> {
     if !rules.leaves_downstream() || request.has(Noted::Range) {
         return None;
     }
@@ -143,7 +155,7 @@ pub(crate) fn at_once(
     let body = if not_modified {
         stored.headers.ready_not_modified(conditional::stays_when_not_modified, names)?;
         ReplyBody::Absent
-    } else if method == Method::HEAD {
+    } else if *method == Method::HEAD {
         if lacks_length(table, entry.body().len()) {
             return None;
         }
@@ -151,9 +163,7 @@ pub(crate) fn at_once(
     } else {
         ReplyBody::Whole(entry.body().clone())
     };
-    let story = How::Fresh.story(Seconds::from(state));
-    let own = status::of_hit(rules, cache, entry.key(), state, story);
-    Some(Reply(Made::Ready { entry: entry.clone(), not_modified, own, body }))
+    Some((not_modified, body))
 }
 
 /// The answer to this request: 304 if the client has it, no content for HEAD, the parts that are

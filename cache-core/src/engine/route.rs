@@ -7,7 +7,7 @@ use http::{Extensions, HeaderMap, Method, Response, StatusCode, Uri};
 
 use super::cache::{Cache, Inner};
 use super::reply::{self, How, Reply};
-use super::seek::{Next, Resolved, Seek};
+use super::seek::{self, Next, Resolved, Seek};
 use super::spawn::Lifeline;
 use crate::body::ReplyBody;
 use crate::head::{Extracted, RequestHead};
@@ -15,6 +15,7 @@ use crate::policy::plan::{self, Planned};
 use crate::policy::rules::KeySource;
 use crate::policy::{KeyFunction, Policy, PolicyError, Rules};
 use crate::reason::Reason;
+use crate::store::Lookup;
 use crate::wishes::Wishes;
 
 /// A policy in force. Cheap to clone.
@@ -125,10 +126,10 @@ impl Route {
             Some(Resolved::Serve(entry, state)) => {
                 cache.counters.hits.one();
                 tracing::debug!(key = %entry.key(), age = state.age.as_secs(), "a hit");
-                let ready = reply::at_once(rules, cache, head, &entry, &state);
-                Step::Reply(
-                    ready.unwrap_or_else(|| self.reply(head, &entry, &state, How::Fresh).into()),
-                )
+                let ready = reply::at_once(rules, cache, head, entry, &state);
+                Step::Reply(ready.unwrap_or_else(|entry| {
+                    self.reply(head, &entry, &state, How::Fresh).into()
+                }))
             }
             Some(resolved) => {
                 Step::Forward(Pending(State::Resolved(Box::new((planned, resolved, generation)))))
@@ -170,13 +171,20 @@ impl Route {
 
     fn try_seek(&self, planned: &Planned, head: &RequestHead<'_>) -> Option<Resolved> {
         let Shared { cache, rules, .. } = &*self.shared;
-        let mut seek = Seek::new(rules, planned, Arc::default());
-        let mut key = seek.first(head);
+        let mut found = cache.store.try_lookup(&planned.key, &[])?;
         let now = cache.clock.now();
+        // Most searches end with what they find first.
+        if let Lookup::Found(entry, ticket) = found {
+            if let Some(state) = seek::serves(rules, head, &entry, now) {
+                return Some(Resolved::Serve(entry, state));
+            }
+            found = Lookup::Found(entry, ticket);
+        }
+        let mut seek = Seek::new(rules, planned, Arc::default());
+        seek.first(head);
         loop {
-            let found = cache.store.try_lookup(&key, &[])?;
             match seek.step(rules, head, found, now) {
-                Next::Look(next) => key = next,
+                Next::Look(next) => found = cache.store.try_lookup(&next, &[])?,
                 Next::Done(resolved) => return Some(resolved),
             }
         }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use http::HeaderName;
 
-use crate::entry::{Content, Entry};
+use crate::entry::{Content, Entry, Life};
 use crate::field::cache_control::CacheControl;
 use crate::head::RequestHead;
 use crate::key::canonical::{Canonical, Part};
@@ -153,9 +153,8 @@ impl Seek {
         if !stored.presented.matches(head.headers(), self.values) {
             return self.forward(head, looked_under, Reason::OtherVariant, ticket);
         }
-        let state = freshness(&stored.life, now);
-        let client = rules.honours_client().then(|| CacheControl::of_request(head.headers()));
-        match usable(&stored.life, &state, client.as_ref()) {
+        let (state, usage) = judged(rules, head, &stored.life, now);
+        match usage {
             Use::Serve => Next::Done(Resolved::Serve(entry, state)),
             // A refresh needs the record, which other names than the recalled ones may be in.
             Use::ServeAndRefresh if !self.recalled.is_empty() => {
@@ -233,6 +232,32 @@ impl Seek {
         self.looking = variant_key(self.primary, self.names(), self.head_class, head, self.values);
         self.looking
     }
+}
+
+/// How old an entry is that is to be served to this request, whatever else may be found.
+pub(crate) fn serves(
+    rules: &Rules,
+    head: &RequestHead<'_>,
+    entry: &Entry,
+    now: SystemTime,
+) -> Option<Freshness> {
+    let stored = entry.response()?;
+    if !stored.presented.matches(head.headers(), rules.vary_values) {
+        return None;
+    }
+    let (state, usage) = judged(rules, head, &stored.life, now);
+    (usage == Use::Serve).then_some(state)
+}
+
+fn judged(
+    rules: &Rules,
+    head: &RequestHead<'_>,
+    life: &Life,
+    now: SystemTime,
+) -> (Freshness, Use) {
+    let state = freshness(life, now);
+    let client = rules.honours_client().then(|| CacheControl::of_request(head.headers()));
+    (state, usable(life, &state, client.as_ref()))
 }
 
 fn variants(entry: &Entry) -> Option<&VariantRecord> {

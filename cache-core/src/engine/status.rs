@@ -59,18 +59,23 @@ pub(crate) fn of_hit(
     state: &Freshness,
     story: Story,
 ) -> Own {
-    let age = rules.age.then(|| written::age(state.age.as_secs()));
+    let age = state.age.as_secs();
     let hit = rules.status_header.as_ref().map(|field| field.hit.clone());
-    let status = match (rules.cache_status, story) {
-        (CacheStatusRule::Off, _) => None,
-        (CacheStatusRule::Plain, Story::Hit { ttl, why_stale: None }) if ttl.0 >= 0 => {
-            let write = || member(&cache.name, None, story);
-            Some(written::hit(cache.id, ttl.0.unsigned_abs(), write))
-        }
-        (CacheStatusRule::Plain, _) => Some(member(&cache.name, None, story)),
-        (CacheStatusRule::Detail, _) => Some(member(&cache.name, Some(key), story)),
+    if let (CacheStatusRule::Plain, Story::Hit { ttl, why_stale: None }) =
+        (rules.cache_status, story)
+        && rules.age
+        && ttl.0 >= 0
+    {
+        let write = || member(&cache.name, None, story);
+        let (age, status) = written::hit(cache.id, age, ttl.0.unsigned_abs(), write);
+        return [Some(age), hit, Some(status)];
+    }
+    let status = match rules.cache_status {
+        CacheStatusRule::Off => None,
+        CacheStatusRule::Plain => Some(member(&cache.name, None, story)),
+        CacheStatusRule::Detail => Some(member(&cache.name, Some(key), story)),
     };
-    [age, hit, status]
+    [rules.age.then(|| HeaderValue::from(age)), hit, status]
 }
 
 /// Whether a field of ours stays beside what others have said in it.

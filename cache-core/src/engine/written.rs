@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
 
-/// How many values of a kind a thread remembers.
-const PLACES: usize = 64;
+/// How many pairs of values a thread remembers.
+const PLACES: usize = 128;
 
 thread_local! {
-    static AGES: RefCell<Written> = const { RefCell::new(Written::new()) };
-    static HITS: RefCell<Written> = const { RefCell::new(Written::new()) };
+    static WRITTEN: RefCell<Written> = const { RefCell::new(Written::new()) };
 }
 
 /// Tells the caches of a process apart.
@@ -27,32 +26,37 @@ impl CacheId {
     }
 }
 
-/// `Age`.
-pub(crate) fn age(seconds: u64) -> HeaderValue {
-    let write = || HeaderValue::from(seconds);
-    AGES.try_with(|ages| ages.borrow_mut().get((0, seconds), write)).unwrap_or_else(|_| write())
+/// `Age`, and what the cache says of a fresh hit with so many seconds left; `write` must depend on
+/// `cache` and `left` alone.
+pub(crate) fn hit(
+    cache: CacheId,
+    age: u64,
+    left: u64,
+    write: impl Fn() -> HeaderValue,
+) -> Values {
+    let both = || (HeaderValue::from(age), write());
+    WRITTEN
+        .try_with(|written| written.borrow_mut().get((cache.0, age, left), both))
+        .unwrap_or_else(|_| both())
 }
 
-/// What the cache says of a fresh hit with so many seconds left; `write` must depend on these two
-/// alone.
-pub(crate) fn hit(cache: CacheId, seconds: u64, write: impl Fn() -> HeaderValue) -> HeaderValue {
-    let known = HITS.try_with(|hits| hits.borrow_mut().get((cache.0, seconds), &write));
-    known.unwrap_or_else(|_| write())
-}
+type Values = (HeaderValue, HeaderValue);
 
-/// The last value written for each of a few numbers.
-struct Written([Option<((u64, u64), HeaderValue)>; PLACES]);
+type Numbers = (u64, u64, u64);
+
+/// The last values written for each of a few numbers.
+struct Written([Option<(Numbers, Values)>; PLACES]);
 
 impl Written {
     const fn new() -> Self {
         Self([const { None }; PLACES])
     }
 
-    fn get(&mut self, of: (u64, u64), write: impl FnOnce() -> HeaderValue) -> HeaderValue {
+    fn get(&mut self, of: Numbers, write: impl FnOnce() -> Values) -> Values {
         let place = usize::try_from(of.1 % PLACES as u64).unwrap_or_default();
         let Some(place) = self.0.get_mut(place) else { return write() };
         match place {
-            Some((written, value)) if *written == of => value.clone(),
+            Some((written, values)) if *written == of => values.clone(),
             _ => place.insert((of, write())).1.clone(),
         }
     }
@@ -64,11 +68,15 @@ mod tests {
 
     #[test]
     fn numbers_and_caches_that_share_a_place_are_told_apart() {
-        assert_eq!([age(1), age(1 + PLACES as u64), age(1)], ["1", "65", "1"]);
-        let (a, b) = (CacheId::new(), CacheId::new());
         let say = |text: &'static str| move || HeaderValue::from_static(text);
-        assert_eq!(hit(a, 1, say("a")), "a");
-        assert_eq!(hit(b, 1, say("b")), "b");
-        assert_eq!(hit(b, 1, say("never written")), "b");
+        let (a, b) = (CacheId::new(), CacheId::new());
+        let same_place = 1 + PLACES as u64;
+        for (cache, age, left, status) in
+            [(a, 1, 9, "a"), (a, same_place, 9, "later"), (a, 1, 8, "shorter"), (b, 1, 8, "b")]
+        {
+            let written = hit(cache, age, left, say(status));
+            assert_eq!(written, (HeaderValue::from(age), HeaderValue::from_static(status)));
+            assert_eq!(hit(cache, age, left, say("never written")), written);
+        }
     }
 }

@@ -17,18 +17,19 @@ pub struct StoredFields {
     of_not_modified: OnceLock<Box<HeaderMap>>,
 }
 
-/// The last fields of a table, kept for the cache's own.
+/// The first fields of a table, kept for the cache's own.
 #[derive(Clone, Debug)]
 struct Room {
     names: Arc<[HeaderName]>,
-    /// Before them the body's length is stated, which the response itself has not.
+    /// Behind all others the body's length is stated, which the response itself has not.
     length: bool,
 }
 
 impl StoredFields {
     /// The names and values, in order. Several lines of one name follow each other.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        self.map.iter().take(self.len())
+        let own = self.room.as_ref().map_or(0, |room| room.names.len());
+        self.map.iter().skip(own).take(self.len())
     }
 
     /// The first value of a field.
@@ -81,13 +82,10 @@ impl StoredFields {
         }
         let length = length.filter(|_| !self.map.contains_key(CONTENT_LENGTH));
         // A new table, so that it has no more places than it needs.
-        let mut map = table_of(self.map.len() + names.len() + 1);
+        let mut map = blank(names, self.map.len() + names.len() + 1);
         self.copy_if(|_| true, &mut map);
         if let Some(length) = length {
             map.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        }
-        for name in names.iter() {
-            map.insert(name, HeaderValue::from_static(""));
         }
         if map.len() != self.map.len() + names.len() + usize::from(length.is_some()) {
             // A name occurs twice; there is no telling whose place it is.
@@ -120,13 +118,14 @@ impl StoredFields {
         own: impl Iterator<Item = HeaderValue>,
         adds: impl Fn(&HeaderName) -> bool,
     ) -> HeaderMap {
-        let mut map = self.kept_by_not_modified(kept, names.len());
+        let mut map = HeaderMap::with_capacity(self.len().min(6) + names.len());
+        self.copy_kept(kept, &mut map);
         put(&mut map, names, own, adds);
         map
     }
 
-    /// The table of every answer with this room, in which the values of the cache's own fields, the last ones, are
-    /// blank; `None` where there is no room for these names.
+    /// The table of every answer with this room, in which the values of the cache's own fields, the
+    /// first ones, are blank; `None` where there is no room for these names.
     pub(crate) fn ready(&self, names: &Arc<[HeaderName]>) -> Option<&HeaderMap> {
         let room = self.room.as_ref()?;
         Arc::ptr_eq(&room.names, names).then_some(&self.map)
@@ -140,22 +139,10 @@ impl StoredFields {
     ) -> Option<&HeaderMap> {
         self.ready(names)?;
         Some(self.of_not_modified.get_or_init(|| {
-            let mut map = self.kept_by_not_modified(kept, names.len());
-            let blank = HeaderValue::from_static("");
-            put(&mut map, names, std::iter::repeat(blank), |_| false);
+            let mut map = blank(names, self.len().min(3) + names.len());
+            self.copy_kept(kept, &mut map);
             Box::new(map)
         }))
-    }
-
-    fn kept_by_not_modified(
-        &self,
-        kept: impl Fn(&HeaderName, bool) -> bool,
-        more: usize,
-    ) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.len().min(6) + more);
-        let etag = self.map.contains_key(ETAG);
-        self.copy_if(|name| kept(name, etag), &mut map);
-        map
     }
 
     /// The one that was made ready for a 304, else the one for every other answer.
@@ -167,6 +154,11 @@ impl StoredFields {
     /// The table as it is, with the room in it.
     pub(crate) const fn table(&self) -> &HeaderMap {
         &self.map
+    }
+
+    fn copy_kept(&self, kept: impl Fn(&HeaderName, bool) -> bool, to: &mut HeaderMap) {
+        let etag = self.map.contains_key(ETAG);
+        self.copy_if(|name| kept(name, etag), to);
     }
 
     fn copy_if(&self, kept: impl Fn(&HeaderName) -> bool, to: &mut HeaderMap) {
@@ -190,6 +182,15 @@ impl StoredFields {
 /// their own; and a table has no more than 2¹⁵.
 fn table_of(lines: usize) -> HeaderMap {
     HeaderMap::with_capacity(lines.min(1 << 10))
+}
+
+/// A table for so many lines that begins with these names, without values.
+fn blank(names: &[HeaderName], lines: usize) -> HeaderMap {
+    let mut map = table_of(lines);
+    for name in names {
+        map.insert(name, HeaderValue::from_static(""));
+    }
+    map
 }
 
 fn put(
@@ -254,15 +255,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ready_has_the_own_fields_last() {
+    fn what_is_ready_has_the_own_fields_first() {
         let (names, _) = own();
         let roomy = fields().with_room(&names, None);
         let ready = roomy.ready(&names).unwrap();
         assert_eq!(ready.len(), 5);
-        assert!(ready.keys().skip(2).eq(names.iter()));
+        assert!(ready.keys().take(2).eq(names.iter()));
+        let stored = fields().iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        assert!(ready.iter().skip(2).map(|(name, _)| name).eq(&stored));
         let kept = |name: &HeaderName, _| *name == ETAG;
         let ready = roomy.ready_not_modified(kept, &names).unwrap();
-        assert_eq!(ready.keys().collect::<Vec<_>>(), [&ETAG, &names[0], &names[1]]);
+        assert_eq!(ready.keys().collect::<Vec<_>>(), [&names[0], &names[1], &ETAG]);
         assert_eq!(roomy.made_ready(true), ready);
         // Another route's names find no room here.
         let others: Arc<[HeaderName]> = Arc::from([AGE]);

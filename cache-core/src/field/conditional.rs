@@ -3,7 +3,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use super::entity_tag::none_match_names;
+use super::entity_tag::lines_name;
 
 /// Whether the client already has this response, so that 304 is the answer.
 ///
@@ -18,8 +18,9 @@ pub fn not_modified(
     if !matches!(*method, Method::GET | Method::HEAD) || status != StatusCode::OK {
         return false;
     }
-    if request.contains_key(header::IF_NONE_MATCH) {
-        return response.get(header::ETAG).is_some_and(|etag| none_match_names(request, etag));
+    let mut tags = request.get_all(header::IF_NONE_MATCH).iter().peekable();
+    if tags.peek().is_some() {
+        return response.get(header::ETAG).is_some_and(|etag| lines_name(tags, etag));
     }
     match (date(request, &header::IF_MODIFIED_SINCE), date(response, &header::LAST_MODIFIED)) {
         (Some(since), Some(modified)) => modified <= since,

@@ -11,8 +11,16 @@ use crate::key::Digest;
 /// entity tag matches nothing.
 #[must_use]
 pub fn none_match_names(request: &HeaderMap, etag: &HeaderValue) -> bool {
+    lines_name(request.get_all(header::IF_NONE_MATCH).iter(), etag)
+}
+
+/// The same of the lines.
+pub(crate) fn lines_name<'l, I: Iterator<Item = &'l HeaderValue>>(
+    mut lines: I,
+    etag: &HeaderValue,
+) -> bool {
     let Some(wanted) = opaque(etag.as_bytes()) else { return false };
-    request.get_all(header::IF_NONE_MATCH).iter().any(|line| {
+    lines.any(|line| {
         // A client sends back what it was sent, mostly.
         line == etag
             || line.as_bytes().trim_ascii() == b"*"

@@ -47,8 +47,10 @@ pub(crate) fn admit(rules: &Rules, head: &RequestHead<'_>) -> Result<(), Reason>
     if head.has(Noted::Upgrade) {
         return Err(Reason::Upgrade);
     }
-    let conditional = head.has(Noted::BeforeChange) || head.has(Noted::Validator);
-    if conditional && conditional::needs_origin(head.method(), headers) {
+    let changes = head.has(Noted::Validator) && body_in_key(head.method());
+    if (head.has(Noted::BeforeChange) || changes)
+        && conditional::needs_origin(head.method(), headers)
+    {
         return Err(Reason::Precondition);
     }
     if rules.honours_client() && CacheControl::of_request(headers).no_store {
