@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::net::SocketAddr;
+
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 pub(crate) const USAGE: &str = "\
@@ -10,18 +12,21 @@ Usage: bench instructions [--only TEXT] [--profile] [--smoke]
            --only TEXT  only cases whose name contains TEXT
            --profile    also print where the instructions are
            --smoke      run every case once without valgrind, check its answers, count nothing
-       bench servers [--only TEXT] [--pairs N] [--seconds N] [--connections N]
+       bench servers [--only TEXT] [--pairs N] [--seconds N] [--connections N] [--peers]
                      [--server-core N] [--load-core N] [--smoke]
-         Throughput, processor time and latency of whole servers beside bare ones, by wrk.
+         Throughput, processor time and latency of whole servers beside bare ones.
            --only TEXT      only subjects whose name contains TEXT
            --pairs N        rounds of each subject and of its base [default: 5]
-           --seconds N      of a round [default: 3]
-           --connections N  that wrk keeps open [default: 32]
+           --seconds N      of a round [default: 2]
+           --connections N  that are kept open, where the subject does not say [default: 32]
+           --peers          other caches, too: axum-response-cache, nginx and Varnish
            --server-core N  where servers run [default: 0]
-           --load-core N    where wrk runs [default: 1]
+           --load-core N    where load generator and Redis run [default: 1]
            --smoke          one pair of one second, whatever else the machine does
-       bench serve SUBJECT
+       bench serve SUBJECT [--redis URL]
          One of these servers, until it is ended.
+       bench heads ADDRESS PATH CONNECTIONS SECONDS
+         A load generator for HEAD.
        bench calls CASE COUNT
          What `instructions` runs under callgrind.
 ";
@@ -32,7 +37,8 @@ pub(crate) enum Command {
     Help,
     Instructions(Instructions),
     Servers(Servers),
-    Serve { subject: String },
+    Serve { subject: String, redis: Option<String> },
+    Heads { address: SocketAddr, path: String, connections: usize, seconds: u64 },
     Calls { case: String, count: usize },
 }
 
@@ -43,6 +49,7 @@ pub(crate) struct Servers {
     pub(crate) pairs: usize,
     pub(crate) seconds: u64,
     pub(crate) connections: usize,
+    pub(crate) peers: bool,
     pub(crate) server_core: usize,
     pub(crate) load_core: usize,
     pub(crate) smoke: bool,
@@ -50,9 +57,16 @@ pub(crate) struct Servers {
 
 impl Default for Servers {
     fn default() -> Self {
-        let (server_core, load_core) = (0, 1);
-        let (pairs, seconds, connections) = (5, 3, 32);
-        Self { only: None, pairs, seconds, connections, server_core, load_core, smoke: false }
+        Self {
+            only: None,
+            pairs: 5,
+            seconds: 2,
+            connections: 32,
+            peers: false,
+            server_core: 0,
+            load_core: 1,
+            smoke: false,
+        }
     }
 }
 
@@ -73,8 +87,9 @@ pub(crate) fn parse(
         None | Some(Short('h') | Long("help")) => Ok(Command::Help),
         Some(Value(name)) => match name.string()?.as_str() {
             "instructions" => instructions(&mut parser),
-            "servers" => servers(&mut parser),
-            "serve" => Ok(Command::Serve { subject: parser.value()?.string()? }),
+            "servers" => Ok(Command::Servers(servers(&mut parser)?)),
+            "serve" => serve(&mut parser),
+            "heads" => heads(&mut parser),
             "calls" => calls(&mut parser),
             other => Err(format!("no command '{other}'").into()),
         },
@@ -95,14 +110,15 @@ fn instructions(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     Ok(Command::Instructions(options))
 }
 
-fn servers(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+fn servers(parser: &mut lexopt::Parser) -> Result<Servers, lexopt::Error> {
     let mut options = Servers::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("only") => options.only = Some(parser.value()?.string()?),
-            Long("pairs") => options.pairs = parser.value()?.parse()?,
-            Long("seconds") => options.seconds = parser.value()?.parse()?,
-            Long("connections") => options.connections = parser.value()?.parse()?,
+            Long("pairs") => options.pairs = positive(parser)?,
+            Long("seconds") => options.seconds = positive(parser)? as u64,
+            Long("connections") => options.connections = positive(parser)?,
+            Long("peers") => options.peers = true,
             Long("server-core") => options.server_core = parser.value()?.parse()?,
             Long("load-core") => options.load_core = parser.value()?.parse()?,
             Long("smoke") => {
@@ -111,7 +127,33 @@ fn servers(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
             _ => return Err(argument.unexpected()),
         }
     }
-    Ok(Command::Servers(options))
+    Ok(options)
+}
+
+fn positive(parser: &mut lexopt::Parser) -> Result<usize, lexopt::Error> {
+    let value: usize = parser.value()?.parse()?;
+    if value == 0 { Err("0 where something must be counted".into()) } else { Ok(value) }
+}
+
+fn serve(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let subject = parser.value()?.string()?;
+    let mut redis = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("redis") => redis = Some(parser.value()?.string()?),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Command::Serve { subject, redis })
+}
+
+fn heads(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    Ok(Command::Heads {
+        address: parser.value()?.parse()?,
+        path: parser.value()?.string()?,
+        connections: parser.value()?.parse()?,
+        seconds: parser.value()?.parse()?,
+    })
 }
 
 fn calls(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
@@ -134,15 +176,23 @@ mod tests {
             parsed(&["instructions", "--only=axum", "--profile"]),
             Ok(Command::Instructions(options))
         );
+        let options = Servers { pairs: 7, peers: true, ..Servers::default() };
+        assert_eq!(parsed(&["servers", "--pairs", "7", "--peers"]), Ok(Command::Servers(options)));
+        assert_eq!(
+            parsed(&["serve", "a", "--redis", "b"]),
+            Ok(Command::Serve { subject: "a".to_owned(), redis: Some("b".to_owned()) })
+        );
         let calls = Command::Calls { case: "axum/bare".to_owned(), count: 5 };
         assert_eq!(parsed(&["calls", "axum/bare", "5"]), Ok(calls));
     }
 
     #[test]
     fn what_cannot_be_understood_is_named() {
-        for (arguments, expected) in
-            [(&["dance"][..], "dance"), (&["instructions", "--fast"], "--fast")]
-        {
+        for (arguments, expected) in [
+            (&["dance"][..], "dance"),
+            (&["instructions", "--fast"], "--fast"),
+            (&["servers", "--pairs", "0"], "0"),
+        ] {
             let message = parsed(arguments).unwrap_err();
             assert!(message.contains(expected), "{arguments:?}: {message}");
         }

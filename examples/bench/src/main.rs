@@ -6,7 +6,9 @@
 //! Its README says what each figure means and how far it can be trusted.
 
 mod args;
+mod case;
 mod error;
+mod figures;
 mod instructions;
 mod say;
 mod servers;
@@ -40,7 +42,10 @@ fn run(command: Command) -> Result<(), Error> {
         Command::Help => say(args::USAGE.trim_end()),
         Command::Instructions(options) => instructions::run(&options)?,
         Command::Servers(options) => servers::run(&options)?,
-        Command::Serve { subject } => servers::serve(&subject)?,
+        Command::Serve { subject, redis } => servers::serve(&subject, redis.as_deref())?,
+        Command::Heads { address, path, connections, seconds } => {
+            servers::ask_for_heads(address, &path, connections, seconds)?;
+        }
         Command::Calls { case, count } => instructions::calls(&case, count)?,
     }
     Ok(())

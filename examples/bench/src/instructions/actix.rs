@@ -13,8 +13,8 @@ use actix_web::{App, HttpResponse, Resource, web};
 use adapter_actix::{Cache, CacheLayer};
 use cache_memory::MemoryStore;
 
-use super::case::{Case, Place};
 use super::counted::run_counted;
+use crate::case::{Case, Place};
 use crate::error::Error;
 
 pub(crate) fn run(case: Case, count: usize) -> Result<(), Error> {
@@ -87,7 +87,7 @@ where
         let answer = app.call(request).await;
         answer.map_err(|error| Error::other(format!("{case}: {error:?}")))
     };
-    let response = ask(build("GET", &case.path(usize::MAX - 1), case.request_field(None))).await?;
+    let response = ask(build("GET", &case.path(usize::MAX - 1), case.filling_field())).await?;
     let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
     let etag = etag.map(str::to_owned);
     drain(response).await;

@@ -14,8 +14,8 @@ use cache_memory::MemoryStore;
 use tokio::runtime::Runtime;
 use tower::{Layer as _, Service, ServiceExt as _};
 
-use super::case::{Case, Place};
 use super::counted::run_counted;
+use crate::case::{Case, Place};
 use crate::error::Error;
 
 pub(crate) fn run(case: Case, count: usize) -> Result<(), Error> {
@@ -103,7 +103,7 @@ async fn drain(response: Response) {
 
 /// What fills the cache.
 fn plain(case: Case) -> Result<Request, Error> {
-    build(case, "GET", &case.path(usize::MAX - 1), case.request_field(None))
+    build(case, "GET", &case.path(usize::MAX - 1), case.filling_field())
 }
 
 fn request(case: Case, number: usize, etag: Option<&str>) -> Result<Request, Error> {

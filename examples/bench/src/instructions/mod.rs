@@ -8,12 +8,11 @@
 mod actix;
 mod axum;
 mod callgrind;
-mod case;
 mod counted;
 
 use self::callgrind::Profile;
-use self::case::{Ask, Case, Place};
 use crate::args::Instructions;
+use crate::case::{Ask, Case, Framework, Place};
 use crate::error::Error;
 use crate::say::say;
 use crate::table::{Table, grouped};
@@ -24,26 +23,65 @@ const CALLS: usize = 400;
 /// How many functions a profile shows.
 const SHOWN: usize = 30;
 
+const ASKS: [Ask; 6] = [Ask::Hit, Ask::Full, Ask::Varied, Ask::NotModified, Ask::Head, Ask::Miss];
+const SIZES: [usize; 2] = [1 << 10, 16 << 10];
+
+/// Counts, and prints what was counted.
 pub(crate) fn run(options: &Instructions) -> Result<(), Error> {
-    let only = options.only.as_deref().unwrap_or_default();
-    let mut cases = case::all().into_iter().filter(|case| case.to_string().contains(only));
     if options.smoke {
-        return cases.try_for_each(|case| case.run(2));
+        return chosen(options).try_for_each(|case| call(case, 2));
     }
+    say(measure(options)?);
+    Ok(())
+}
+
+/// Counts.
+pub(crate) fn measure(options: &Instructions) -> Result<Table, Error> {
     let mut counted: Vec<(Case, Profile)> = Vec::new();
-    for case in cases {
+    for case in chosen(options) {
         let profile = callgrind::count(&case.to_string(), CALLS)?;
         if options.profile {
             say(format_args!("{case}\n\n{}", profile.hottest(SHOWN)));
         }
         counted.push((case, profile));
     }
-    say(table(&counted));
-    Ok(())
+    Ok(table(&counted))
 }
 
 pub(crate) fn calls(case: &str, count: usize) -> Result<(), Error> {
-    case.parse::<Case>()?.run(count)
+    call(case.parse()?, count)
+}
+
+/// Fills the cache, checks an answer, then makes the counted calls.
+fn call(case: Case, count: usize) -> Result<(), Error> {
+    match case.framework {
+        Framework::Axum => axum::run(case, count),
+        Framework::Actix => actix::run(case, count),
+    }
+}
+
+fn chosen(options: &Instructions) -> impl Iterator<Item = Case> {
+    let only = options.only.as_deref().unwrap_or_default();
+    all().into_iter().filter(move |case| case.to_string().contains(only))
+}
+
+/// All cases, bare ones first.
+fn all() -> Vec<Case> {
+    let mut all = Vec::new();
+    for framework in Framework::ALL {
+        for place in Place::ALL {
+            for ask in ASKS {
+                for size in SIZES {
+                    let case = Case { framework, place, ask, size };
+                    // The handler itself is asked in two ways only.
+                    if place != Place::Bare || matches!(ask, Ask::Hit | Ask::Miss) {
+                        all.push(case);
+                    }
+                }
+            }
+        }
+    }
+    all
 }
 
 fn table(counted: &[(Case, Profile)]) -> Table {

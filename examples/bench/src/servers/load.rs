@@ -1,22 +1,24 @@
-//! Asking: one request to check, or many by `wrk`.
+//! Asking: one request to check, or many by a load generator.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use super::process::pinned;
+use crate::case::Ask;
 use crate::error::Error;
 
-/// Requests that `wrk` makes.
+/// Requests that a load generator makes.
 #[derive(Debug)]
 pub(crate) struct Load {
-    pub(crate) url: String,
-    pub(crate) fields: Vec<(String, String)>,
-    /// Each request for another target.
-    pub(crate) distinct: bool,
+    pub(crate) address: SocketAddr,
+    pub(crate) ask: Ask,
+    pub(crate) field: Option<(&'static str, String)>,
 }
 
-/// What `wrk` has seen. Latencies in microseconds.
+/// What a load generator has seen. Latencies in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) requests: f64,
@@ -26,40 +28,59 @@ pub(crate) struct Seen {
 }
 
 impl Load {
+    /// Keeps a server busy, from this core.
     pub(crate) fn run(&self, core: usize, connections: usize, seconds: u64) -> Result<Seen, Error> {
         let script = tempfile::NamedTempFile::new().map_err(Error::io("making a script"))?;
         std::fs::write(script.path(), self.script()).map_err(Error::io("writing a script"))?;
-        let mut wrk = Command::new("taskset");
-        wrk.args(["-c", &core.to_string(), "wrk", "-t1", "--latency"])
-            .args(["-c", &connections.to_string(), "-d", &format!("{seconds}s")])
-            .arg("-s")
-            .arg(script.path());
-        for (name, value) in &self.fields {
-            wrk.args(["-H", &format!("{name}: {value}")]);
-        }
-        let ran = wrk.arg(&self.url).output().map_err(Error::io("starting taskset and wrk"))?;
+        let core = core.to_string();
+        let mut command = if self.ask == Ask::Head {
+            self.own(&core, connections, seconds)?
+        } else {
+            self.wrk(&core, connections, seconds, script.path())
+        };
+        let ran = command.output().map_err(Error::io("starting a load generator"))?;
         let text = String::from_utf8_lossy(&ran.stdout);
-        let failed = text.contains("Non-2xx") || text.contains("Socket errors");
-        if !ran.status.success()
-            || (failed && !self.fields.iter().any(|(n, _)| n == "if-none-match"))
-        {
-            return Err(Error::other(format!(
-                "wrk: {text}{}",
-                String::from_utf8_lossy(&ran.stderr)
-            )));
+        // wrk takes a 304 for no success; what is answered has been checked.
+        let failed = text.contains("Socket errors")
+            || (text.contains("Non-2xx") && self.ask != Ask::NotModified);
+        if !ran.status.success() || failed {
+            let errors = String::from_utf8_lossy(&ran.stderr);
+            return Err(Error::other(format!("the load generator: {text}{errors}")));
         }
-        read(&text).ok_or_else(|| Error::other(format!("wrk said: {text}")))
+        read(&text).ok_or_else(|| Error::other(format!("the load generator said: {text}")))
+    }
+
+    fn wrk(&self, core: &str, connections: usize, seconds: u64, script: &Path) -> Command {
+        let mut command = pinned(core, "wrk");
+        command
+            .args(["-t1", "--latency", "-c", &connections.to_string()])
+            .args(["-d", &format!("{seconds}s"), "-s"])
+            .arg(script);
+        if let Some((name, value)) = &self.field {
+            command.args(["-H", &format!("{name}: {value}")]);
+        }
+        command.arg(format!("http://{}/item", self.address));
+        command
+    }
+
+    fn own(&self, core: &str, connections: usize, seconds: u64) -> Result<Command, Error> {
+        let program = std::env::current_exe().map_err(Error::io("finding this program"))?;
+        let mut command = pinned(core, program);
+        command.args(["heads", &self.address.to_string(), "/item"]);
+        command.args([connections.to_string(), seconds.to_string()]);
+        Ok(command)
     }
 
     /// Lua. A run of its own names for misses, so that no round meets those of another.
-    fn script(&self) -> String {
-        if !self.distinct {
-            return String::new();
+    fn script(&self) -> &'static str {
+        match self.ask {
+            Ask::Miss => {
+                "local run = os.time() .. os.clock()\nlocal n = 0\n\
+                 request = function()\n  n = n + 1\n  \
+                 return wrk.format(\"GET\", \"/item?n=\" .. run .. \"-\" .. n)\nend\n"
+            }
+            _ => "",
         }
-        "local run = os.time() .. os.clock()\nlocal n = 0\n\
-         request = function()\n  n = n + 1\n  \
-         return wrk.format(\"GET\", \"/item?n=\" .. run .. \"-\" .. n)\nend\n"
-            .to_owned()
     }
 }
 
@@ -93,25 +114,26 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn field(&self, name: &str) -> Result<String, Error> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(':'));
         let mut found = lines.filter(|(found, _)| found.eq_ignore_ascii_case(name));
-        let value = found.next().map(|(_, value)| value.trim().to_owned());
-        value.ok_or_else(|| Error::other(format!("no field '{name}' in {self:?}")))
+        found.next().map(|(_, value)| value.trim())
     }
 }
 
 /// One request on a connection of its own.
 pub(crate) fn ask(
     address: SocketAddr,
+    method: &str,
     path: &str,
-    fields: &[(String, String)],
+    fields: &[(&str, String)],
 ) -> Result<Answer, Error> {
     let limit = Duration::from_secs(10);
     let mut stream =
         TcpStream::connect_timeout(&address, limit).map_err(Error::io("connecting"))?;
     stream.set_read_timeout(Some(limit)).map_err(Error::io("setting a limit"))?;
-    let mut request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     for (name, value) in fields {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -122,9 +144,10 @@ pub(crate) fn ask(
     let answer = String::from_utf8_lossy(&answer);
     let head = answer.split("\r\n\r\n").next().unwrap_or_default().to_owned();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    status
-        .map(|status| Answer { status, head: head.clone() })
-        .ok_or_else(|| Error::other(format!("no answer: {head}")))
+    match status {
+        Some(status) => Ok(Answer { status, head }),
+        None => Err(Error::other(format!("no answer: {head}"))),
+    }
 }
 
 #[cfg(test)]

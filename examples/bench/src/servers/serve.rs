@@ -1,4 +1,4 @@
-//! The servers that are measured.
+//! The servers that are measured, from the inside.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,62 +6,130 @@ use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, Resource, web};
 use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::VARY;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use cache_memory::MemoryStore;
+use cache_redis::RedisStore;
+use redis::aio::MultiplexedConnection;
 use tower::Layer as _;
 
-use super::subject::{Ask, Framework, Place, Subject};
+use super::subject::{By, Peer, Subject};
+use crate::case::{Framework, Place};
 use crate::error::Error;
 use crate::say::say;
 
 const ANYWHERE: &str = "127.0.0.1:0";
 
+/// Of the value that a bare handler asks Redis for.
+const NAME: &str = "body";
+
 /// Serves until the process is ended. Says its address in the first line.
-pub(crate) fn serve(subject: &str) -> Result<(), Error> {
+pub(crate) fn serve(subject: &str, redis: Option<&str>) -> Result<(), Error> {
     let subject: Subject = subject.parse()?;
-    match subject.framework {
-        Framework::Axum => axum(subject),
-        Framework::Actix => actix(subject),
+    match subject.case.framework {
+        Framework::Axum => axum(subject, redis),
+        Framework::Actix => actix(subject, redis),
     }
 }
 
-/// The handler: bytes that are ready; for stale answers, it never comes back a second time.
+/// The handler: bytes that are ready, or one `GET`.
 #[derive(Clone, Debug)]
 struct Handler {
     body: Bytes,
-    hangs: bool,
+    redis: Option<MultiplexedConnection>,
+    vary: Option<&'static str>,
+    /// The second call never comes back.
+    answers_once: bool,
     called: Arc<AtomicBool>,
 }
 
 impl Handler {
-    fn new(subject: Subject) -> Self {
-        let body = Bytes::from(vec![b'x'; subject.size]);
-        Self { body, hangs: subject.ask == Ask::Stale, called: Arc::default() }
+    async fn new(subject: Subject, redis: Option<&str>) -> Result<Self, Error> {
+        let body = subject.case.body();
+        let redis = match (subject.case.place, redis) {
+            (Place::Bare, Some(url)) => Some(filled(url, &body).await.map_err(failed)?),
+            _ => None,
+        };
+        Ok(Self {
+            body,
+            redis,
+            vary: subject.case.vary(),
+            answers_once: subject.answers_once(),
+            called: Arc::default(),
+        })
     }
 
-    async fn answer(self) -> Bytes {
-        if self.hangs && self.called.swap(true, Ordering::Relaxed) {
+    async fn answer(self) -> Result<Bytes, StatusCode> {
+        if let Some(mut redis) = self.redis {
+            let value = redis::cmd("GET").arg(NAME).query_async::<Vec<u8>>(&mut redis).await;
+            return value.map(Bytes::from).map_err(|_| StatusCode::BAD_GATEWAY);
+        }
+        if self.answers_once && self.called.swap(true, Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_secs(3_600)).await;
         }
-        self.body
+        Ok(self.body)
+    }
+
+    async fn respond(self) -> Response {
+        let vary = self.vary;
+        match (self.answer().await, vary) {
+            (Ok(body), Some(name)) => ([(VARY, name)], body).into_response(),
+            (answer, _) => answer.into_response(),
+        }
     }
 }
 
-fn axum(subject: Subject) -> Result<(), Error> {
-    let handler = Handler::new(subject);
-    let router = Router::new().route("/item", get(move || handler.clone().answer()));
-    let cache = adapter_axum::Cache::new(MemoryStore::new());
-    let layer = cache.layer(subject.policy()).map_err(|error| Error::other(error.to_string()))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(Error::io("making a runtime"))?.block_on(async {
+/// A connection to a Redis that has the body.
+async fn filled(url: &str, body: &Bytes) -> redis::RedisResult<MultiplexedConnection> {
+    let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+    redis::cmd("SET").arg(NAME).arg(&**body).exec_async(&mut connection).await?;
+    Ok(connection)
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::other(error.to_string())
+}
+
+fn needed(redis: Option<&str>) -> Result<&str, Error> {
+    redis.ok_or_else(|| Error::other("this subject needs --redis URL"))
+}
+
+fn axum(subject: Subject, redis: Option<&str>) -> Result<(), Error> {
+    let mut runtime = if subject.both_cores {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        runtime.worker_threads(2);
+        runtime
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let runtime = runtime.enable_all().build().map_err(Error::io("making a runtime"))?;
+    runtime.block_on(async {
+        let handler = Handler::new(subject, redis).await?;
+        let router = Router::new().route("/item", get(move || handler.clone().respond()));
+        let layer = match subject.by {
+            By::Redis => {
+                let store = RedisStore::connect(needed(redis)?).await.map_err(failed)?;
+                adapter_axum::Cache::new(store).layer(subject.policy())
+            }
+            By::Memory | By::Peer(_) => {
+                adapter_axum::Cache::new(MemoryStore::new()).layer(subject.policy())
+            }
+        };
+        let layer = layer.map_err(failed)?;
         let listener = tokio::net::TcpListener::bind(ANYWHERE).await;
         let listener = listener.map_err(Error::io("listening"))?;
         say(listener.local_addr().map_err(Error::io("listening"))?);
-        let served = match subject.place {
-            Place::Bare => axum::serve(listener, router).await,
-            Place::Route => axum::serve(listener, router.layer(layer)).await,
-            Place::Around => {
+        let served = match (subject.by, subject.case.place) {
+            (By::Peer(Peer::AxumResponseCache), _) => {
+                let peer = axum_response_cache::CacheLayer::with_lifespan(HOUR);
+                axum::serve(listener, router.layer(peer)).await
+            }
+            (_, Place::Bare) => axum::serve(listener, router).await,
+            (_, Place::Route) => axum::serve(listener, router.layer(layer)).await,
+            (_, Place::Around) => {
                 let service = layer.layer(router);
                 axum::serve(listener, tower::make::Shared::new(service)).await
             }
@@ -70,42 +138,65 @@ fn axum(subject: Subject) -> Result<(), Error> {
     })
 }
 
-fn actix(subject: Subject) -> Result<(), Error> {
-    let handler = Handler::new(subject);
-    let cache = adapter_actix::Cache::new(MemoryStore::new());
-    let layer = cache.layer(subject.policy()).map_err(|error| Error::other(error.to_string()))?;
-    let resource = move || -> Resource {
-        let handler = handler.clone();
-        let answer = move || {
-            let handler = handler.clone();
-            async move { HttpResponse::Ok().body(handler.answer().await) }
-        };
-        web::resource("/item").route(web::get().to(answer.clone())).route(web::head().to(answer))
-    };
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn actix(subject: Subject, redis: Option<&str>) -> Result<(), Error> {
     let listener = std::net::TcpListener::bind(ANYWHERE).map_err(Error::io("listening"))?;
     let address = listener.local_addr().map_err(Error::io("listening"))?;
-    let system = actix_web::rt::System::new();
-    let serving = system.block_on(async {
-        let server = match subject.place {
+    let workers = if subject.both_cores { 2 } else { 1 };
+    actix_web::rt::System::new().block_on(async {
+        let handler = Handler::new(subject, redis).await?;
+        let layer = match subject.by {
+            By::Redis => {
+                let store = RedisStore::connect(needed(redis)?).await.map_err(failed)?;
+                adapter_actix::Cache::new(store).layer(subject.policy())
+            }
+            By::Memory | By::Peer(_) => {
+                adapter_actix::Cache::new(MemoryStore::new()).layer(subject.policy())
+            }
+        };
+        let layer = layer.map_err(failed)?;
+        let resource = move || resource(&handler);
+        let serving = match subject.case.place {
             Place::Bare => HttpServer::new(move || App::new().service(resource()))
-                .workers(1)
+                .workers(workers)
                 .listen(listener)
                 .map(HttpServer::run),
             Place::Route => {
                 HttpServer::new(move || App::new().service(resource().wrap(layer.clone())))
-                    .workers(1)
+                    .workers(workers)
                     .listen(listener)
                     .map(HttpServer::run)
             }
             Place::Around => {
                 HttpServer::new(move || App::new().service(resource()).wrap(layer.clone()))
-                    .workers(1)
+                    .workers(workers)
                     .listen(listener)
                     .map(HttpServer::run)
             }
         };
         say(address);
-        server?.await
-    });
-    serving.map_err(Error::io("serving"))
+        serving.map_err(Error::io("serving"))?.await.map_err(Error::io("serving"))
+    })
+}
+
+fn resource(handler: &Handler) -> Resource {
+    let handler = handler.clone();
+    let answer = move || {
+        let handler = handler.clone();
+        async move {
+            let vary = handler.vary;
+            match handler.answer().await {
+                Ok(body) => {
+                    let mut response = HttpResponse::Ok();
+                    if let Some(name) = vary {
+                        response.insert_header((actix_web::http::header::VARY, name));
+                    }
+                    response.body(body)
+                }
+                Err(_) => HttpResponse::BadGateway().finish(),
+            }
+        }
+    };
+    web::resource("/item").route(web::get().to(answer.clone())).route(web::head().to(answer))
 }

@@ -1,136 +1,149 @@
-//! What is measured. (`wrk` waits for the body of an answer to HEAD, so there is no HEAD.)
+//! What is measured.
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use cache_core::Policy;
 
-use super::load::{self, Load};
-use super::process::Server;
+use crate::case::{Ask, Case, Framework, Place};
 use crate::error::Error;
 
-/// A server, and what is asked of it.
+/// A server, and how it is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Subject {
-    pub(crate) framework: Framework,
-    pub(crate) place: Place,
-    pub(crate) ask: Ask,
-    /// Of the body, in bytes.
-    pub(crate) size: usize,
+    pub(crate) by: By,
+    pub(crate) case: Case,
+    /// That the load generator keeps open, where it is not as many as for all.
+    pub(crate) connections: Option<usize>,
+    /// Served by two threads on both cores, which the load generator shares with them.
+    pub(crate) both_cores: bool,
+}
+
+/// What keeps the responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// This library, in memory; a bare handler has its bytes ready.
+    Memory,
+    /// This library, in Redis; a bare handler asks Redis for its bytes by one `GET`.
+    Redis,
+    Peer(Peer),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framework {
-    Axum,
-    Actix,
+pub(crate) enum Peer {
+    AxumResponseCache,
+    Nginx,
+    Varnish,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// No cache: the handler answers with bytes that it has ready.
-    Bare,
-    Around,
-    Route,
+const SIZES: [usize; 3] = [1 << 10, 16 << 10, 256 << 10];
+
+impl By {
+    const ALL: [Self; 5] = [
+        Self::Memory,
+        Self::Redis,
+        Self::Peer(Peer::AxumResponseCache),
+        Self::Peer(Peer::Nginx),
+        Self::Peer(Peer::Varnish),
+    ];
+
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Memory => "",
+            Self::Redis => "redis:",
+            Self::Peer(Peer::AxumResponseCache) => "axum-response-cache:",
+            Self::Peer(Peer::Nginx) => "nginx:",
+            Self::Peer(Peer::Varnish) => "varnish:",
+        }
+    }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ask {
-    Hit,
-    NotModified,
-    /// The first half of the body.
-    Range,
-    /// Stale, while a refresh never ends.
-    Stale,
-    /// A response that is never stored already.
-    Miss,
-}
-
-/// All subjects, bare ones first.
-pub(crate) fn all() -> Vec<Subject> {
+/// All subjects that are compared with a base, those of peers on request.
+pub(crate) fn all(peers: bool) -> Vec<Subject> {
     let mut all = Vec::new();
-    for framework in [Framework::Axum, Framework::Actix] {
-        for place in [Place::Bare, Place::Around, Place::Route] {
-            for size in [1 << 10, 16 << 10, 256 << 10] {
-                all.push(Subject { framework, place, ask: Ask::Hit, size });
-            }
-            if place != Place::Bare {
-                for ask in [Ask::NotModified, Ask::Range, Ask::Stale, Ask::Miss] {
-                    all.push(Subject { framework, place, ask, size: 1 << 10 });
-                }
-            }
+    for framework in Framework::ALL {
+        for place in [Place::Around, Place::Route] {
+            all.extend(SIZES.map(|size| Subject::new(framework, place, Ask::Hit, size)));
+            all.extend(
+                [Ask::Full, Ask::NotModified, Ask::Head, Ask::Range, Ask::Stale, Ask::Miss]
+                    .map(|ask| Subject::new(framework, place, ask, 1 << 10)),
+            );
+        }
+        let hit = Subject::new(framework, Place::Around, Ask::Hit, 1 << 10);
+        all.push(Subject { both_cores: true, ..hit });
+    }
+    for framework in Framework::ALL {
+        for size in [1 << 10, 16 << 10] {
+            let hit = Subject::new(framework, Place::Around, Ask::Hit, size);
+            // The store is the same; what the framework adds shows at one load.
+            let connections: &[usize] =
+                if framework == Framework::Axum { &[1, 16, 64] } else { &[16] };
+            all.extend(connections.iter().map(|&connections| Subject {
+                by: By::Redis,
+                connections: Some(connections),
+                ..hit
+            }));
+        }
+    }
+    if peers {
+        for peer in [Peer::AxumResponseCache, Peer::Nginx, Peer::Varnish] {
+            let place = if peer == Peer::AxumResponseCache { Place::Route } else { Place::Around };
+            all.extend([1 << 10, 16 << 10].map(|size| Subject {
+                by: By::Peer(peer),
+                ..Subject::new(Framework::Axum, place, Ask::Hit, size)
+            }));
         }
     }
     all
 }
 
 impl Subject {
-    pub(crate) fn is_base(self) -> bool {
-        self.place == Place::Bare
+    pub(crate) const fn new(framework: Framework, place: Place, ask: Ask, size: usize) -> Self {
+        let case = Case { framework, place, ask, size };
+        Self { by: By::Memory, case, connections: None, both_cores: false }
     }
 
-    /// What it is measured against: the same body from a bare handler.
-    pub(crate) const fn base(self) -> Self {
-        Self { place: Place::Bare, ask: Ask::Hit, ..self }
+    /// What it is measured against: the same body from a bare handler, under the same load. HEAD
+    /// is answered without a body there, too.
+    pub(crate) fn base(self) -> Self {
+        let ask = if self.case.ask == Ask::Head { Ask::Head } else { Ask::Hit };
+        let by = if self.by == By::Redis { By::Redis } else { By::Memory };
+        Self { by, case: Case { place: Place::Bare, ask, ..self.case }, ..self }
+    }
+
+    /// Where a bare server of its framework has the response from that a peer is to keep.
+    pub(crate) const fn origin(self) -> Self {
+        Self::new(Framework::Axum, Place::Bare, Ask::Hit, self.case.size)
+    }
+
+    /// Whether its core is all that its throughput depends on: then a round in which that core was
+    /// not busy was disturbed.
+    pub(crate) fn fills_its_core(self) -> bool {
+        // Large bodies keep the load generator as busy as the server.
+        self.by != By::Redis && !self.both_cores && self.case.size < 256 << 10
     }
 
     pub(crate) fn policy(self) -> Policy {
-        match self.ask {
-            Ask::Stale => Policy::ttl(Duration::from_secs(1))
-                .stale_while_revalidate(Duration::from_secs(86_400)),
-            _ => Policy::ttl(Duration::from_secs(86_400)),
+        match self.by {
+            By::Redis => self.case.policy().tags(["one", "two"]),
+            By::Memory | By::Peer(_) => self.case.policy(),
         }
     }
 
-    /// The requests for it, and a check that they are answered as they should be.
-    pub(crate) fn load(self, server: &Server, cached: Option<()>) -> Result<Load, Error> {
-        let url = format!("http://{}/item", server.address());
-        let first = load::ask(server.address(), "/item", &[])?;
-        let mut fields = Vec::new();
-        match self.ask {
-            Ask::NotModified => fields.push(("if-none-match".to_owned(), first.field("etag")?)),
-            Ask::Range => {
-                fields.push(("range".to_owned(), format!("bytes=0-{}", self.size / 2 - 1)));
-            }
-            Ask::Stale => std::thread::sleep(Duration::from_secs(2)),
-            Ask::Hit | Ask::Miss => {}
-        }
-        if cached.is_some() {
-            let path = if self.ask == Ask::Miss { "/item?n=first" } else { "/item" };
-            let answer = load::ask(server.address(), path, &fields)?;
-            let status = match self.ask {
-                Ask::NotModified => 304,
-                Ask::Range => 206,
-                _ => 200,
-            };
-            let said = if self.ask == Ask::Miss { "MISS" } else { "HIT" };
-            if answer.status != status || answer.field("x-cache")? != said {
-                return Err(Error::other(format!("{self}: answered {answer:?}")));
-            }
-        }
-        Ok(Load { url, fields, distinct: self.ask == Ask::Miss })
+    /// Whether the handler must not be asked twice: a refresh that never ends, or a peer that is
+    /// to have kept the first answer.
+    pub(crate) fn answers_once(self) -> bool {
+        self.case.ask == Ask::Stale || self.by == By::Peer(Peer::AxumResponseCache)
     }
 }
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let framework = match self.framework {
-            Framework::Axum => "axum",
-            Framework::Actix => "actix",
-        };
-        let place = match self.place {
-            Place::Bare => "bare",
-            Place::Around => "around",
-            Place::Route => "route",
-        };
-        let ask = match self.ask {
-            Ask::Hit => "hit",
-            Ask::NotModified => "304",
-            Ask::Range => "range",
-            Ask::Stale => "stale",
-            Ask::Miss => "miss",
-        };
-        write!(f, "{framework}/{place}/{ask}/{}KiB", self.size >> 10)
+        write!(f, "{}{}", self.by.prefix(), self.case)?;
+        if let Some(connections) = self.connections {
+            write!(f, "/c{connections}")?;
+        }
+        if self.both_cores { f.write_str("/2cores") } else { Ok(()) }
     }
 }
 
@@ -138,7 +151,46 @@ impl FromStr for Subject {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let found = all().into_iter().find(|subject| subject.to_string() == text);
-        found.ok_or_else(|| Error::other(format!("no subject '{text}'")))
+        let (rest, both_cores) = match text.strip_suffix("/2cores") {
+            Some(rest) => (rest, true),
+            None => (text, false),
+        };
+        let (rest, connections) = match rest.rsplit_once("/c") {
+            Some((rest, number)) => {
+                let read = number.parse();
+                (rest, Some(read.map_err(|_| Error::other(format!("no subject '{text}'")))?))
+            }
+            None => (rest, None),
+        };
+        let prefixed = By::ALL.into_iter().filter(|by| !by.prefix().is_empty());
+        let (by, rest) = prefixed
+            .filter_map(|by| Some((by, rest.strip_prefix(by.prefix())?)))
+            .next()
+            .unwrap_or((By::Memory, rest));
+        Ok(Self { by, case: rest.parse()?, connections, both_cores })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_as_it_is_written() {
+        for subject in all(true) {
+            for one in [subject, subject.base()] {
+                assert_eq!(one.to_string().parse::<Subject>().ok(), Some(one), "{one}");
+            }
+        }
+        assert!("axum/around/hit/1KiB/cmany".parse::<Subject>().is_err());
+    }
+
+    #[test]
+    fn a_base_is_no_subject() {
+        assert!(all(true).iter().all(|subject| subject.case.place != Place::Bare));
+        let redis: Subject = "redis:axum/around/hit/1KiB/c16".parse().unwrap();
+        assert_eq!(redis.base().to_string(), "redis:axum/bare/hit/1KiB/c16");
+        let nginx: Subject = "nginx:axum/around/hit/1KiB".parse().unwrap();
+        assert_eq!(nginx.base().to_string(), "axum/bare/hit/1KiB");
     }
 }
