@@ -23,6 +23,12 @@ Usage: bench instructions [--only TEXT] [--profile] [--smoke]
            --server-core N  where servers run [default: 0]
            --load-core N    where load generator and Redis run [default: 1]
            --smoke          one pair of one second, whatever else the machine does
+       bench scale [--only TEXT] [--smoke]
+         Many entries, many invalidations, many misses, hit ratios; in the process.
+           --only TEXT      only parts whose name contains TEXT: cores, memory, misses, ratio, storm
+           --smoke          small numbers, to see that it works
+       bench results [options of servers]
+         All of these; writes RESULTS.md beside the README, with the facts of this machine.
        bench serve SUBJECT [--redis URL]
          One of these servers, until it is ended.
        bench heads ADDRESS PATH CONNECTIONS SECONDS
@@ -37,6 +43,8 @@ pub(crate) enum Command {
     Help,
     Instructions(Instructions),
     Servers(Servers),
+    Scale(Scale),
+    Results(Servers),
     Serve { subject: String, redis: Option<String> },
     Heads { address: SocketAddr, path: String, connections: usize, seconds: u64 },
     Calls { case: String, count: usize },
@@ -70,6 +78,13 @@ impl Default for Servers {
     }
 }
 
+/// What to do many times.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Scale {
+    pub(crate) only: Option<String>,
+    pub(crate) smoke: bool,
+}
+
 /// How to count instructions.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Instructions {
@@ -88,6 +103,8 @@ pub(crate) fn parse(
         Some(Value(name)) => match name.string()?.as_str() {
             "instructions" => instructions(&mut parser),
             "servers" => Ok(Command::Servers(servers(&mut parser)?)),
+            "scale" => scale(&mut parser),
+            "results" => Ok(Command::Results(servers(&mut parser)?)),
             "serve" => serve(&mut parser),
             "heads" => heads(&mut parser),
             "calls" => calls(&mut parser),
@@ -133,6 +150,18 @@ fn servers(parser: &mut lexopt::Parser) -> Result<Servers, lexopt::Error> {
 fn positive(parser: &mut lexopt::Parser) -> Result<usize, lexopt::Error> {
     let value: usize = parser.value()?.parse()?;
     if value == 0 { Err("0 where something must be counted".into()) } else { Ok(value) }
+}
+
+fn scale(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let mut options = Scale::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("only") => options.only = Some(parser.value()?.string()?),
+            Long("smoke") => options.smoke = true,
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Command::Scale(options))
 }
 
 fn serve(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {

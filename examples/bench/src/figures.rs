@@ -13,6 +13,10 @@ pub(crate) fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     (at(0), median, values.last().copied().unwrap_or(f64::NAN))
 }
 
+pub(crate) fn median(values: Vec<f64>) -> f64 {
+    spread(values).1
+}
+
 /// What so many percent of the values are not above; `values` get sorted.
 pub(crate) fn percentile(values: &mut [u32], percent: f64) -> u32 {
     values.sort_unstable();

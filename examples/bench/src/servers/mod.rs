@@ -17,6 +17,7 @@ pub(crate) use self::client::ask_for_heads;
 use self::process::require;
 use self::round::Pair;
 pub(crate) use self::serve::serve;
+pub(crate) use self::server::Redis;
 use self::subject::{By, Peer, Subject};
 use crate::args::Servers;
 use crate::error::Error;

@@ -1,0 +1,54 @@
+//! What many of something does: entries, invalidations, misses, threads; in the process.
+//!
+//! Times depend on what else the machine does; each part says which of its figures are ratios of
+//! neighbouring rounds.
+
+mod app;
+mod cores;
+mod memory;
+mod misses;
+mod ratio;
+mod storm;
+
+use crate::args::Scale;
+use crate::error::Error;
+use crate::say::{complain, say};
+use crate::table::Table;
+
+/// What a part measures, whether in small numbers only.
+type Measure = fn(bool) -> Result<Table, Error>;
+
+/// Names, titles and what is measured. Memory comes first, while the allocator has nothing to
+/// give out again.
+const PARTS: [(&str, &str, Measure); 6] = [
+    ("memory", "10⁶ entries in memory: 1 KiB of body, 8 fields and 2 tags each", memory::measure),
+    ("cores", "Hits in the process by one thread and by two", cores::measure),
+    ("misses", "Storms of misses in the process", misses::measure),
+    ("ratio", "Hit ratios (%) beside plain quick_cache of the same capacity", ratio::measure),
+    ("storm-memory", "Hits beside 1 000 invalidations a second, in memory", storm::in_memory),
+    ("storm-redis", "The same on Redis", storm::on_redis),
+];
+
+/// Measures, and prints the tables.
+pub(crate) fn run(options: &Scale) -> Result<(), Error> {
+    for (title, table) in measure(options)? {
+        say(format_args!("### {title}\n\n{table}"));
+    }
+    Ok(())
+}
+
+/// Measures.
+pub(crate) fn measure(options: &Scale) -> Result<Vec<(&'static str, Table)>, Error> {
+    let only = options.only.as_deref().unwrap_or_default();
+    let mut tables = Vec::new();
+    for (name, title, part) in PARTS {
+        if name.contains(only) {
+            complain(format_args!("scale: {name}"));
+            tables.push((title, part(options.smoke)?));
+        }
+    }
+    if tables.is_empty() {
+        return Err(Error::other(format!("no part of scale is named '{only}'")));
+    }
+    Ok(tables)
+}
