@@ -87,7 +87,9 @@ impl<'c> Flight<'c> {
         let ticket = ticket.map(|ticket| ticket.valid_for(max_fill));
         let alone = |ticket| Right::Compute(Permit { ticket, lead: None });
         let Coalesce::On { wait, max_followers } = self.coalesce else { return alone(ticket) };
-        if ticket.is_err() || self.flights == MAX_FLIGHTS {
+        // What could not be stored a moment ago cannot be shared: waiting would gain nothing.
+        let cool = inner.cool.contains(&self.key, inner.clock.monotonic());
+        if ticket.is_err() || self.flights == MAX_FLIGHTS || cool {
             return alone(ticket);
         }
         match inner.flights.join(self.key, max_followers) {

@@ -188,10 +188,13 @@ impl Function {
                 key.text
             }
             KeySource::Target | KeySource::Function(_) => {
-                // bincode tells apart what JSON does not (infinities, for one).
+                // Each tells apart what the other does not: bincode infinities, for one; JSON which
+                // field is there where others are left out, and which case of an untagged choice.
+                let text = arguments.to_string();
                 canonical.part(Part::Arguments, &exact);
+                canonical.part(Part::Arguments, text.as_bytes());
                 canonical.part(Part::Custom, self.name.as_bytes());
-                format!("{}{arguments}", self.name)
+                format!("{}{text}", self.name)
             }
         };
         let mut tags = self.rules.namespace_tags.clone();

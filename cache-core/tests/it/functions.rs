@@ -54,6 +54,58 @@ async fn c043_arguments_select_and_tags_invalidate() {
     assert_eq!(ask(2, "a").await, 5);
 }
 
+/// What a search may be narrowed by; what is not given is not written.
+#[derive(Default, Serialize)]
+struct Narrowed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Owner {
+    Number(u8),
+    Name(&'static str),
+}
+
+#[tokio::test]
+async fn c043_arguments_that_are_left_out_or_untagged_never_share_a_result() {
+    let (cache, _) = rig();
+    let runs = Runs::default();
+    let find = cache.function("find", minute()).unwrap();
+    let next = async || Ok::<_, String>(runs.next());
+    let user = Narrowed { user: Some(7), ..Narrowed::default() };
+    let team = Narrowed { team: Some(7), ..Narrowed::default() };
+    assert_eq!((find.call(&user, next).await, find.call(&team, next).await), (Ok(1), Ok(2)));
+    assert_eq!(find.call(&user, next).await, Ok(1));
+    let (number, name) = (Owner::Number(0), Owner::Name(""));
+    assert_eq!((find.call(&number, next).await, find.call(&name, next).await), (Ok(3), Ok(4)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_do_not_wait_for_results_that_cannot_be_stored() {
+    let (cache, clock) = rig();
+    let f = cache.function("large", minute().max_body(4)).unwrap();
+    let second = Duration::from_secs(1);
+    let ask = || {
+        f.call(&(), async || {
+            tokio::time::sleep(second).await;
+            Ok::<_, String>("far too large".to_owned())
+        })
+    };
+    ask().await.unwrap();
+    let start = tokio::time::Instant::now();
+    let (one, other) = tokio::join!(ask(), ask());
+    assert!(one.is_ok() && other.is_ok());
+    assert_eq!(start.elapsed(), second);
+    // Later it is tried again whether they can be shared.
+    clock.advance(second);
+    tokio::join!(ask(), ask()).0.unwrap();
+    assert_eq!(start.elapsed(), 3 * second);
+}
+
 #[tokio::test]
 async fn c082_none_and_empty_are_values_and_errors_are_not() {
     let (cache, _) = rig();
