@@ -75,6 +75,53 @@ async fn c029_a_body_shorter_than_announced_is_not_stored() {
     assert_eq!(cache.stats().stored, 0);
 }
 
+/// A body that says that it has nine bytes, and gives this text so many times.
+struct Untrue(&'static str, usize);
+
+impl axum::body::HttpBody for Untrue {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        let again = self.1.checked_sub(1).map(|left| {
+            self.1 = left;
+            Ok(http_body::Frame::data(Bytes::from(self.0)))
+        });
+        std::task::Poll::Ready(again)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(9)
+    }
+}
+
+#[tokio::test]
+async fn c029_a_body_that_ends_before_its_size_is_not_stored_and_its_client_notices() {
+    let cache = Cache::new(MemoryStore::new());
+    let app = app(&cache, |_| Body::new(Untrue("short", 1)));
+    let address = wire::serve(app).await;
+    for _ in 0..2 {
+        let answer = wire::read_all(wire::send(address, "/s").await).await;
+        let text = String::from_utf8_lossy(&answer);
+        assert!(text.is_empty() || !text.contains("content-length: 5"), "{text}");
+    }
+    assert_eq!(cache.stats().stored, 0);
+    assert_eq!(cache.stats().reasons.get("body-failed"), Some(&2));
+}
+
+#[tokio::test]
+async fn a_body_that_goes_on_beyond_its_size_is_not_gathered_for_ever() {
+    let cache = Cache::new(MemoryStore::new());
+    let app = app(&cache, |_| Body::new(Untrue("a kilobyte of text, or so", usize::MAX)));
+    let address = wire::serve(app).await;
+    let answer = wire::read_all(wire::send(address, "/s").await);
+    tokio::time::timeout(Duration::from_secs(30), answer).await.unwrap();
+    assert_eq!(cache.stats().stored, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c028_chunks_go_out_as_they_come() {
     let cache = Cache::new(MemoryStore::new());

@@ -45,6 +45,8 @@ pub(crate) struct Recording {
     pub(crate) headers: HeaderMap,
     pub(crate) tags: Vec<Tag>,
     pub(crate) wishes: Wishes,
+    /// How long the body says it is.
+    pub(crate) announced: Option<u64>,
     pub(crate) body: Recorded,
 }
 
@@ -130,7 +132,9 @@ impl Recording {
                 Bytes::from(copy)
             }
         };
-        if contradicts_length(&self.kept.method, &self.headers, body.len()) {
+        let shortened = self.kept.method != Method::HEAD
+            && self.announced.is_some_and(|announced| announced != body.len() as u64);
+        if shortened || contradicts_length(&self.kept.method, &self.headers, body.len()) {
             return Err(Reason::BodyFailed);
         }
         // A handler may go on adding tags while its body streams.

@@ -18,7 +18,7 @@ use super::seek::Miss;
 use super::serve::{Changes, Origin};
 use super::spawn::{Lifeline, Spawn};
 use super::status::{self, Seconds, Story};
-use super::tee::{Drain, Frames, ServedBody};
+use super::tee::{Begun, Drain, Frames, ServedBody};
 use crate::body::{Body, Frame, ReplyBody};
 use crate::entry::{Entry, Life};
 use crate::field::conditional;
@@ -159,6 +159,7 @@ impl Route {
                     status: response.status(),
                     tags: std::mem::take(&mut fill.tags),
                     wishes,
+                    announced: response.body().size().known(),
                     body: Recorded::Copied(Vec::new(), cache.recording.open()),
                 });
                 Ok(self.record(recording, response, &fill, spawn, life).await)
@@ -266,21 +267,21 @@ impl Route {
             return self.record_head(recording, response, fill, life).await;
         }
         let limit = self.shared.rules.max_body as u64;
-        let gathered = match response.body().size().known() {
-            Some(size) if size <= limit => gather(response.body_mut()).await,
-            _ => Gathered::Streaming(VecDeque::new()),
+        let gathered = match recording.announced {
+            Some(size) if size <= limit => gather(response.body_mut(), size).await,
+            _ => Gathered::Streaming(Begun::default()),
         };
         match gathered {
             Gathered::Whole(chunks) => {
                 self.record_whole(recording, chunks, response, fill, life).await
             }
-            Gathered::Streaming(frames) => {
+            Gathered::Streaming(begun) => {
                 if let Some(lead) = &recording.lead {
                     lead.streams();
                 }
                 let told = self.told(response, fill, Ok(remaining(&recording.storable)));
                 let life = life.clone();
-                told.map(|body| ServedBody::tee(recording, frames, body, life, spawn))
+                told.map(|body| ServedBody::tee(recording, begun, body, life, spawn))
             }
         }
     }
@@ -381,21 +382,28 @@ impl Route {
 enum Gathered<E> {
     /// All of it was there.
     Whole(Vec<Bytes>),
-    /// It must be waited for; these frames were there.
-    Streaming(Frames<E>),
+    /// It must be waited for, or is not what it said.
+    Streaming(Begun<E>),
 }
 
-/// Takes what a body gives without waiting.
-async fn gather<B: Body>(body: &mut B) -> Gathered<B::Error> {
+/// Takes what a body of `size` bytes gives without waiting. One that goes on beyond its size may do
+/// so for ever; one that ends before it must end so for the client too, who is to notice.
+async fn gather<B: Body>(body: &mut B, size: u64) -> Gathered<B::Error> {
     let mut frames: Frames<B::Error> = VecDeque::new();
-    let ended = std::future::poll_fn(|cx| {
+    let mut left = Some(size);
+    let over = std::future::poll_fn(|cx| {
         use std::task::Poll;
         loop {
             match Pin::new(&mut *body).poll_frame(cx) {
                 Poll::Ready(Some(frame)) => {
-                    let data = matches!(frame, Ok(Frame::Data(_)));
+                    left = match &frame {
+                        Ok(Frame::Data(chunk)) => {
+                            left.and_then(|left| left.checked_sub(chunk.len() as u64))
+                        }
+                        _ => None,
+                    };
                     frames.push_back(frame);
-                    if !data {
+                    if left.is_none() || frames.len() == MAX_GATHERED {
                         return Poll::Ready(false);
                     }
                 }
@@ -405,8 +413,8 @@ async fn gather<B: Body>(body: &mut B) -> Gathered<B::Error> {
         }
     })
     .await;
-    if !ended {
-        return Gathered::Streaming(frames);
+    if !over || left != Some(0) {
+        return Gathered::Streaming(Begun { frames, over });
     }
     let chunk = |frame| match frame {
         Ok(Frame::Data(chunk)) => Some(chunk),
@@ -414,6 +422,9 @@ async fn gather<B: Body>(body: &mut B) -> Gathered<B::Error> {
     };
     Gathered::Whole(frames.into_iter().filter_map(chunk).collect())
 }
+
+/// How many pieces of a body are taken at once.
+const MAX_GATHERED: usize = 1 << 12;
 
 fn is_failure(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)

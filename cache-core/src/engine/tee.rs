@@ -20,6 +20,19 @@ use bytes::Bytes;
 /// The frames that were read before the body turned out to be not complete yet.
 pub(crate) type Frames<E> = VecDeque<Result<Frame, E>>;
 
+/// What was read of a body.
+pub(crate) struct Begun<E> {
+    pub(crate) frames: Frames<E>,
+    /// It has ended, and must not be asked again.
+    pub(crate) over: bool,
+}
+
+impl<E> Default for Begun<E> {
+    fn default() -> Self {
+        Self { frames: VecDeque::new(), over: false }
+    }
+}
+
 /// The body of an answer.
 pub struct ServedBody<B: Body, S: Spawn<Drain<B>>>(Kind<B, S>);
 
@@ -59,13 +72,14 @@ impl<B: Body, S: Spawn<Drain<B>>> ServedBody<B, S> {
 
     pub(crate) fn tee(
         recording: Box<Recording>,
-        ready: Frames<B::Error>,
+        begun: Begun<B::Error>,
         body: B,
         life: Lifeline,
         spawn: S,
     ) -> Self {
         let state = State::Recording(recording);
-        let machine = Box::new(Machine { body, ready, state });
+        let Begun { frames: ready, over } = begun;
+        let machine = Box::new(Machine { body, ready, over, state });
         Self(Kind::Tee(Tee { machine: Some(machine), life, spawn }))
     }
 
@@ -152,6 +166,8 @@ impl<B: Body, S: Spawn<Drain<B>>> Drop for Tee<B, S> {
 struct Machine<B: Body> {
     body: B,
     ready: Frames<B::Error>,
+    /// The body has ended; only what is ready is left.
+    over: bool,
     state: State,
 }
 
@@ -176,7 +192,7 @@ impl<B: Body> Machine<B> {
             if matches!(self.state, State::Ended) {
                 return Poll::Ready(None);
             }
-            match ready!(poll_next(&mut self.ready, &mut self.body, cx)) {
+            match ready!(self.poll_next(cx)) {
                 Some(Ok(Frame::Data(chunk))) => {
                     if let Some(frame) = self.data(chunk) {
                         return Poll::Ready(Some(Ok(frame)));
@@ -194,6 +210,14 @@ impl<B: Body> Machine<B> {
                     _ => return Poll::Ready(None),
                 },
             }
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, B::Error>>> {
+        match self.ready.pop_front() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None if self.over => Poll::Ready(None),
+            None => Pin::new(&mut self.body).poll_frame(cx),
         }
     }
 
@@ -246,17 +270,6 @@ impl<B: Body> Machine<B> {
             _ => 0,
         };
         self.body.size().plus(waiting(&self.ready)).plus(held)
-    }
-}
-
-fn poll_next<B: Body>(
-    ready: &mut Frames<B::Error>,
-    body: &mut B,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame, B::Error>>> {
-    match ready.pop_front() {
-        Some(frame) => Poll::Ready(Some(frame)),
-        None => Pin::new(body).poll_frame(cx),
     }
 }
 

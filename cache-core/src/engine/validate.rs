@@ -141,6 +141,7 @@ impl Route {
             status: entry.response().map(|stored| stored.status).unwrap_or_default(),
             tags,
             wishes: run.wishes,
+            announced: None,
             body: Recorded::Whole(entry.body().clone()),
         }
     }
