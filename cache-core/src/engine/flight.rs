@@ -41,6 +41,8 @@ pub(crate) struct Flights {
 struct Flight {
     phase: watch::Sender<Phase>,
     followers: AtomicUsize,
+    /// By the runtime's own clock, as for every timer: it orders waiting, and decides nothing.
+    since: Instant,
 }
 
 #[derive(Clone, Debug)]
@@ -84,9 +86,20 @@ impl Default for Flights {
 }
 
 impl Flights {
-    /// Joins the flight for `key`, or opens it.
-    pub(crate) fn join(self: &Arc<Self>, key: Key, max_followers: usize) -> Joined {
+    /// Joins the flight for `key`, or opens it. One that is older than `max_fill` has nothing to
+    /// give any more, a handler that hangs or a client that does not read; another takes its place.
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        key: Key,
+        max_followers: usize,
+        max_fill: Duration,
+    ) -> Joined {
         match self.open.entry(key) {
+            Slot::Occupied(mut slot) if slot.get().since.elapsed() >= max_fill => {
+                let flight = Arc::new(Flight::new());
+                slot.insert(Arc::clone(&flight));
+                Joined::Lead(Lead { flights: Arc::clone(self), key, flight, ended: false })
+            }
             Slot::Occupied(slot) => {
                 let flight = slot.get();
                 if flight.followers.fetch_add(1, Ordering::Relaxed) >= max_followers {
@@ -102,10 +115,7 @@ impl Flights {
                 })
             }
             Slot::Vacant(slot) => {
-                let flight = Arc::new(Flight {
-                    phase: watch::channel(Phase::Open).0,
-                    followers: AtomicUsize::new(0),
-                });
+                let flight = Arc::new(Flight::new());
                 slot.insert(Arc::clone(&flight));
                 Joined::Lead(Lead { flights: Arc::clone(self), key, flight, ended: false })
             }
@@ -126,6 +136,16 @@ impl Flights {
         static NONE: AtomicU64 = AtomicU64::new(0);
         let index = usize::try_from(key.primary().fold() % GENERATIONS as u64).unwrap_or_default();
         self.generations.get(index).unwrap_or(&NONE)
+    }
+}
+
+impl Flight {
+    fn new() -> Self {
+        Self {
+            phase: watch::channel(Phase::Open).0,
+            followers: AtomicUsize::new(0),
+            since: Instant::now(),
+        }
     }
 }
 
@@ -153,7 +173,6 @@ impl Lead {
     /// The body of the response must be waited for: followers do so for [`STREAM_WAIT`] only, for
     /// it may be endless, or its client slow on purpose.
     pub(crate) fn streams(&self) {
-        // The runtime's own clock, as for every timer: it orders waiting, and decides nothing.
         self.flight.phase.send_replace(Phase::Streaming(Instant::now()));
     }
 
@@ -168,7 +187,8 @@ impl Lead {
         }
         // Counted before it is gone from the table: whoever finds the table empty sees the count.
         self.flights.slot(&self.key).fetch_add(1, Ordering::SeqCst);
-        self.flights.open.remove(&self.key);
+        // Another may have taken its place.
+        self.flights.open.remove_if(&self.key, |_, flight| Arc::ptr_eq(flight, &self.flight));
         self.flight.phase.send_replace(Phase::Done(verdict));
     }
 }
@@ -223,31 +243,48 @@ mod tests {
     use super::*;
     use crate::key::Digest;
 
+    const FILL: Duration = Duration::from_secs(60);
+
     fn key() -> Key {
         Key::new(Digest::of(b"k"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flight_that_can_no_longer_be_stored_makes_room_for_another() {
+        let flights = Arc::new(Flights::default());
+        let Joined::Lead(old) = flights.join(key(), 1, FILL) else { panic!("first leads") };
+        tokio::time::advance(FILL).await;
+        let Joined::Lead(new) = flights.join(key(), 1, FILL) else { panic!("another leads") };
+        drop(old);
+        let joined = flights.join(key(), 1, FILL);
+        assert!(matches!(joined, Joined::Follow(_)), "the old one's end is not the new one's");
+        drop(new);
+        assert!(flights.open.is_empty());
     }
 
     #[tokio::test]
     async fn a_dropped_leader_releases_its_followers_and_the_key() {
         let flights = Arc::new(Flights::default());
-        let Joined::Lead(lead) = flights.join(key(), 1) else { panic!("first leads") };
-        let Joined::Follow(follower) = flights.join(key(), 1) else { panic!("second follows") };
-        assert!(matches!(flights.join(key(), 1), Joined::Full));
+        let Joined::Lead(lead) = flights.join(key(), 1, FILL) else { panic!("first leads") };
+        let Joined::Follow(follower) = flights.join(key(), 1, FILL) else {
+            panic!("second follows")
+        };
+        assert!(matches!(flights.join(key(), 1, FILL), Joined::Full));
         let before = flights.generation(&key());
         drop(lead);
         assert!(matches!(follower.verdict().await, Verdict::Failed));
         assert_eq!(flights.generation(&key()), before + 1);
-        assert!(matches!(flights.join(key(), 1), Joined::Lead(_)));
+        assert!(matches!(flights.join(key(), 1, FILL), Joined::Lead(_)));
         assert!(flights.open.is_empty());
     }
 
     #[tokio::test]
     async fn a_late_follower_looks_for_itself() {
         let flights = Arc::new(Flights::default());
-        let Joined::Lead(lead) = flights.join(key(), 9) else { panic!("first leads") };
-        let Joined::Follow(early) = flights.join(key(), 9) else { panic!("second follows") };
+        let Joined::Lead(lead) = flights.join(key(), 9, FILL) else { panic!("first leads") };
+        let Joined::Follow(early) = flights.join(key(), 9, FILL) else { panic!("second follows") };
         lead.close();
-        let Joined::Follow(late) = flights.join(key(), 9) else { panic!("third waits") };
+        let Joined::Follow(late) = flights.join(key(), 9, FILL) else { panic!("third waits") };
         let entry = Entry::new(
             key(),
             crate::tag::Tags::default(),

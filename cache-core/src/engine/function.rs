@@ -92,7 +92,7 @@ impl<'c> Flight<'c> {
         if ticket.is_err() || self.flights == MAX_FLIGHTS || cool {
             return alone(ticket);
         }
-        match inner.flights.join(self.key, max_followers) {
+        match inner.flights.join(self.key, max_followers, max_fill) {
             Joined::Full => alone(ticket),
             Joined::Lead(lead) => {
                 let landed = inner.flights.generation(&self.key) != self.generation;

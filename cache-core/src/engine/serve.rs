@@ -392,7 +392,8 @@ impl Route {
         if planned.is_head && !miss.head_class {
             return None;
         }
-        match self.shared.cache.flights.join(miss.key, 0) {
+        let Shared { cache, rules, .. } = &*self.shared;
+        match cache.flights.join(miss.key, 0, rules.max_fill) {
             Joined::Lead(lead) => Some(Refresh { route: self.clone(), planned, miss, lead }),
             Joined::Follow(_) | Joined::Full => None,
         }
@@ -411,7 +412,7 @@ impl Route {
         if alone || cache.cool.contains(&fill.miss.key, cache.clock.monotonic()) {
             return Flown::Run(None, None);
         }
-        let follower = match cache.flights.join(fill.miss.key, max_followers) {
+        let follower = match cache.flights.join(fill.miss.key, max_followers, rules.max_fill) {
             Joined::Lead(lead) => {
                 let landed = cache.flights.generation(&fill.planned.key) != generation;
                 if !landed || tries.lookups == MAX_LOOKUPS {

@@ -7,7 +7,7 @@ use cache_core::Policy;
 use cache_core::policy::setting::Coalesce;
 use http::{Method, Response};
 
-use super::rig::Rig;
+use super::rig::{Gate, Rig};
 
 fn minute() -> Policy {
     Policy::ttl(Duration::from_secs(60)).tag("t")
@@ -106,6 +106,26 @@ async fn a_follower_waits_no_longer_than_it_may() {
     let follower = follower.await.unwrap();
     assert!(follower.field("cache-status").contains("fwd=miss"), "{follower:?}");
     leader.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_hangs_does_not_slow_its_key_for_ever() {
+    let rig = Rig::new(minute().max_fill(Duration::from_secs(20)), None);
+    rig.in_handler.shut();
+    let hung = rig.ask("/a");
+    rig.in_handler.reached().await;
+    tokio::time::advance(Duration::from_secs(21)).await;
+    rig.clock.advance(Duration::from_secs(21));
+    let start = tokio::time::Instant::now();
+    let others = Rig { in_handler: Gate::default(), ..rig.clone() };
+    let answer = others.get("/a").await;
+    assert_eq!((answer.body.as_str(), start.elapsed()), ("second", Duration::ZERO));
+    assert_eq!(others.get("/a").await.field("x-cache"), "HIT");
+    rig.in_handler.open();
+    // What took too long is answered and not stored.
+    let late = hung.await.unwrap();
+    assert!(late.field("cache-status").contains("detail=too-old"), "{late:?}");
+    assert_eq!(others.get("/a").await.body, "second");
 }
 
 #[tokio::test]
