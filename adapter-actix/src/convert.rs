@@ -1,40 +1,111 @@
 //! Heads between actix-web, which is on http 0.2, and the engine, which is on http 1.x: the only
 //! file where both appear.
 
+use std::sync::OnceLock;
+
 use actix_web::http as framework;
 use actix_web::http::header as framework_header;
 use actix_web::test::TestRequest;
 use actix_web::{HttpRequest, HttpResponse};
 use cache_core::engine::Reply;
+use cache_core::{LaterHead, RequestHead};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 
 use crate::known;
 
-/// The head of a request; `None` if http 1.x has no words for its target or its fields.
-pub(crate) fn request(request: &HttpRequest) -> Option<http::request::Parts> {
-    let mut parts = method_only(request);
-    parts.uri = target(request.uri())?;
-    let (headers, all) = fields(request.headers());
-    parts.headers = headers;
-    all.then_some(parts)
+/// The most lines that a request may have to have words; a table of http 1.x holds some more.
+const MOST_LINES: usize = 1 << 14;
+
+/// The head of a request, of which only as much becomes http 1.x as somebody asks for.
+#[derive(Debug)]
+pub(crate) struct Head<'r> {
+    method: Method,
+    target: &'r framework::Uri,
+    fields: &'r framework_header::HeaderMap,
+    is_path: bool,
+    uri: OnceLock<Uri>,
+    headers: OnceLock<HeaderMap>,
 }
 
-/// A target; most are no more than a path and a query.
-fn target(uri: &framework::Uri) -> Option<Uri> {
-    match uri.path_and_query() {
-        Some(target) if uri.authority().is_none() && uri.scheme().is_none() => {
-            Uri::try_from(target.as_str()).ok()
+impl<'r> Head<'r> {
+    /// `None` if http 1.x has no words for its target or its fields.
+    pub(crate) fn of(request: &'r HttpRequest) -> Option<Self> {
+        let (target, fields) = (request.uri(), request.headers());
+        let mut lines = 0;
+        let heard = fields.iter().all(|(name, _)| {
+            lines += 1;
+            has_words(name)
+        });
+        if !heard || lines > MOST_LINES {
+            return None;
         }
+        let is_path = is_path(target);
+        let uri = if is_path { OnceLock::new() } else { OnceLock::from(uri(target)?) };
+        let method = method(request);
+        Some(Self { method, target, fields, is_path, uri, headers: OnceLock::new() })
+    }
+
+    pub(crate) fn head(&self) -> RequestHead<'_> {
+        if !self.is_path {
+            return RequestHead::new(&self.method, self.uri(), self.headers());
+        }
+        let target = (self.target.path(), self.target.query());
+        let lines = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        RequestHead::later(&self.method, target, lines, self)
+    }
+
+    /// The whole of it.
+    pub(crate) fn into_parts(self) -> http::request::Parts {
+        let mut parts = method_only(self.method.clone());
+        parts.uri = self.uri().clone();
+        parts.headers = self.headers.into_inner().unwrap_or_else(|| fields(self.fields).0);
+        parts
+    }
+}
+
+impl LaterHead for Head<'_> {
+    fn uri(&self) -> &Uri {
+        // What is a path to http 0.2 is one to http 1.x.
+        self.uri.get_or_init(|| uri(self.target).unwrap_or_default())
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers.get_or_init(|| fields(self.fields).0)
+    }
+
+    fn line(&self, name: &HeaderName, number: usize) -> Option<&[u8]> {
+        self.fields.get_all(name.as_str()).nth(number).map(framework_header::HeaderValue::as_bytes)
+    }
+}
+
+/// Whether a target is no more than a path and a query, as most are.
+fn is_path(uri: &framework::Uri) -> bool {
+    uri.authority().is_none()
+        && uri.scheme().is_none()
+        && uri.path_and_query().is_some_and(|target| target.as_str().starts_with('/'))
+}
+
+fn uri(uri: &framework::Uri) -> Option<Uri> {
+    match uri.path_and_query() {
+        Some(target) if is_path(uri) => Uri::try_from(target.as_str()).ok(),
         _ => Uri::try_from(uri.to_string()).ok(),
     }
 }
 
-/// A head with nothing but the request's method.
-pub(crate) fn method_only(request: &HttpRequest) -> http::request::Parts {
+/// Both versions allow the same methods; any but a safe one will do.
+fn method(request: &HttpRequest) -> Method {
+    Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or(Method::POST)
+}
+
+/// The head of a request in so far as there are words for it: its method in any case.
+pub(crate) fn request_or_method(request: &HttpRequest) -> http::request::Parts {
+    Head::of(request).map_or_else(|| method_only(method(request)), Head::into_parts)
+}
+
+fn method_only(method: Method) -> http::request::Parts {
     let (mut parts, ()) = http::Request::new(()).into_parts();
-    // Both versions allow the same methods; any but a safe one will do.
-    parts.method = Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or(Method::POST);
+    parts.method = method;
     parts
 }
 
@@ -126,9 +197,14 @@ pub(crate) fn stated_length<'f>(
     length.to_str().ok()?.parse().ok()
 }
 
-/// The fields, and whether these are all. (http 0.2 allows a quotation mark in names.)
+/// Whether http 1.x allows the name, too: http 0.2 also allows a quotation mark in it.
+fn has_words(name: &framework_header::HeaderName) -> bool {
+    !name.as_str().as_bytes().contains(&b'"')
+}
+
+/// The fields, and whether these are all.
 fn fields(headers: &framework_header::HeaderMap) -> (HeaderMap, bool) {
-    let mut converted = HeaderMap::with_capacity(headers.len());
+    let mut converted = HeaderMap::with_capacity(headers.len().min(MOST_LINES));
     let mut all = true;
     for (name, value) in headers {
         all &= field(name, value)
@@ -178,9 +254,46 @@ mod tests {
                     let converted = Uri::try_from(&text).expect("a target");
                     assert_eq!(converted.path(), uri.path());
                     assert_eq!(converted.query(), uri.query());
+                    assert_eq!(Some(converted), super::uri(&uri));
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_head_is_the_same_before_and_after_it_is_converted() {
+        let asked = TestRequest::with_uri("/a/b?c=d&e")
+            .append_header(("host", "here"))
+            .append_header(("x-two", "1"))
+            .append_header(("x-two", "2"))
+            .to_http_request();
+        let head = Head::of(&asked).unwrap();
+        let name = HeaderName::from_static("x-two");
+        assert_eq!(head.line(&name, 1).unwrap(), b"2");
+        assert_eq!(head.line(&name, 2), None);
+        assert!(head.uri.get().is_none() && head.headers.get().is_none());
+        assert_eq!(head.head().headers().get_all("x-two").iter().count(), 2);
+        let parts = head.into_parts();
+        assert_eq!((parts.uri.path(), parts.uri.query()), ("/a/b", Some("c=d&e")));
+        assert_eq!(parts.headers.len(), 3);
+    }
+
+    #[test]
+    fn a_target_with_an_authority_is_converted_at_once() {
+        let asked = TestRequest::with_uri("http://there/a").to_http_request();
+        let head = Head::of(&asked).unwrap();
+        assert_eq!(head.head().uri().authority().unwrap(), "there");
+    }
+
+    #[test]
+    fn a_name_without_words_is_told_apart() {
+        for byte in 0..=u8::MAX {
+            let name = [b'a', byte];
+            let Ok(theirs) = framework_header::HeaderName::from_bytes(&name) else { continue };
+            assert_eq!(has_words(&theirs), HeaderName::from_bytes(&name).is_ok(), "{byte}");
+        }
+        let odd = TestRequest::default().append_header(("a\"b", "odd")).to_http_request();
+        assert!(Head::of(&odd).is_none());
     }
 
     #[test]

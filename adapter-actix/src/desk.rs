@@ -9,12 +9,69 @@ use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use cache_core::{Extracted, RequestHead, Wishes};
 
-use crate::convert;
+use crate::convert::{self, Head};
+
+/// A request as it is looked at for an answer from the store.
+#[derive(Debug)]
+pub(crate) struct Glimpse<'r> {
+    head: Head<'r>,
+    beside: Beside,
+}
+
+impl<'r> Glimpse<'r> {
+    /// `None` if the engine has no words for it. `extracted` is what guards gave, if any ran.
+    pub(crate) fn of(
+        request: &'r ServiceRequest,
+        extracted: Option<Vec<Extracted>>,
+    ) -> Option<Self> {
+        let head = Head::of(request.request())?;
+        let guarded = extracted.is_some();
+        let extracted = extracted.unwrap_or_default();
+        let (has_body, outer) = (announces_body(request), outer(request));
+        let beside = Beside { params: Vec::new(), extracted, has_body, guarded, outer };
+        Some(Self { head, beside })
+    }
+
+    pub(crate) fn with_params(mut self, request: &ServiceRequest) -> Self {
+        self.beside.params = params(request);
+        self
+    }
+
+    pub(crate) fn head(&self) -> RequestHead<'_> {
+        self.beside.with(self.head.head())
+    }
+
+    /// The whole request, to be kept.
+    pub(crate) fn into_seen(self) -> Seen {
+        Seen { parts: self.head.into_parts(), beside: self.beside }
+    }
+}
 
 /// A request's head in the engine's terms.
 #[derive(Debug)]
 pub(crate) struct Seen {
     parts: http::request::Parts,
+    beside: Beside,
+}
+
+impl Seen {
+    /// A write's. The path parameters, all that an invalidation needs, are there in any case.
+    pub(crate) fn of_write(request: &ServiceRequest, extracted: Vec<Extracted>) -> Self {
+        let parts = convert::request_or_method(request.request());
+        let (has_body, outer) = (announces_body(request), None);
+        let params = params(request);
+        Self { parts, beside: Beside { params, extracted, has_body, guarded: false, outer } }
+    }
+
+    pub(crate) fn head(&self) -> RequestHead<'_> {
+        let parts = &self.parts;
+        self.beside.with(RequestHead::new(&parts.method, &parts.uri, &parts.headers))
+    }
+}
+
+/// What is known of a request beside its head.
+#[derive(Debug)]
+struct Beside {
     params: Vec<(String, String)>,
     extracted: Vec<Extracted>,
     has_body: bool,
@@ -22,44 +79,20 @@ pub(crate) struct Seen {
     outer: Option<Wishes>,
 }
 
-impl Seen {
-    /// `None` if the engine has no words for it.
-    pub(crate) fn of(request: &ServiceRequest, extracted: Vec<Extracted>) -> Option<Self> {
-        let parts = convert::request(request.request())?;
-        let (has_body, outer) = (announces_body(request), outer(request));
-        Some(Self { parts, params: Vec::new(), extracted, has_body, guarded: false, outer })
-    }
-
-    /// A write's. The path parameters, all that an invalidation needs, are there in any case.
-    pub(crate) fn of_write(request: &ServiceRequest, extracted: Vec<Extracted>) -> Self {
-        let parts = convert::request(request.request())
-            .unwrap_or_else(|| convert::method_only(request.request()));
-        let (has_body, outer) = (announces_body(request), None);
-        Self { parts, params: Vec::new(), extracted, has_body, guarded: false, outer }
-            .with_params(request)
-    }
-
-    /// The request has passed the guards.
-    pub(crate) const fn guarded(mut self) -> Self {
-        self.guarded = true;
-        self
-    }
-
-    /// Reads the path parameters, fully decoded, if a router has matched any.
-    pub(crate) fn with_params(mut self, request: &ServiceRequest) -> Self {
-        let matched = request.match_info().iter();
-        self.params = matched.map(|(name, value)| (name.to_owned(), decoded(value))).collect();
-        self
-    }
-
-    pub(crate) fn head(&self) -> RequestHead<'_> {
-        RequestHead::new(&self.parts.method, &self.parts.uri, &self.parts.headers)
-            .with_params(&self.params)
+impl Beside {
+    fn with<'a>(&'a self, head: RequestHead<'a>) -> RequestHead<'a> {
+        head.with_params(&self.params)
             .with_extracted(&self.extracted)
             .with_body(self.has_body)
             .with_guarded(self.guarded)
             .with_outer(self.outer.as_ref())
     }
+}
+
+/// The path parameters, fully decoded, if a router has matched any.
+fn params(request: &ServiceRequest) -> Vec<(String, String)> {
+    let matched = request.match_info().iter();
+    matched.map(|(name, value)| (name.to_owned(), decoded(value))).collect()
 }
 
 /// Whether the request says that it has content. What it does not say, a fill does not see.

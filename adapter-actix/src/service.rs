@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
 use actix_web::{Error, HttpMessage as _, HttpResponse};
+use cache_core::Extracted;
 use cache_core::body::ReplyBody;
 use cache_core::engine::{Lifeline, Pending, Reply, Route, ServedBody, Step};
 use cache_core::explain::Explain;
@@ -13,7 +14,7 @@ use cache_core::explain::Explain;
 use crate::body::Outgoing;
 use crate::cache::Cache;
 use crate::convert;
-use crate::desk::{Desk, Seen};
+use crate::desk::{Desk, Glimpse, Seen};
 use crate::future::ResponseFuture;
 use crate::guard::Guards;
 use crate::origin::ActixOrigin;
@@ -52,7 +53,7 @@ where
         }
         // A hit costs neither a handle of the service inside nor one of the route.
         let route = &self.route;
-        match begin(route, Seen::of(&req, Vec::new()), req) {
+        match begin(route, None, req) {
             Begun::Answered(response) => ResponseFuture::ready(response),
             Begun::Explain(request, seen) => {
                 let route = route.clone();
@@ -85,8 +86,7 @@ where
                 Ok(extracted) => extracted,
                 Err(rejection) => return Ok(request.error_response(rejection)),
             };
-            let seen = Seen::of(&request, extracted).map(Seen::guarded);
-            match begin(&route, seen, request) {
+            match begin(&route, Some(extracted), request) {
                 Begun::Answered(response) => Ok(response),
                 Begun::Explain(request, seen) => Ok(explain(&route, request, &seen).await),
                 Begun::Pending(pending, desk) => serve(route, pending, inner, desk, life).await,
@@ -104,22 +104,30 @@ enum Begun {
     Unheard(ServiceRequest),
 }
 
-fn begin(route: &Route, seen: Option<Seen>, request: ServiceRequest) -> Begun {
-    let Some(seen) = seen else { return Begun::Unheard(request) };
+/// `extracted` is what guards gave, if any ran.
+fn begin(route: &Route, extracted: Option<Vec<Extracted>>, request: ServiceRequest) -> Begun {
+    let Some(mut glimpse) = Glimpse::of(&request, extracted) else {
+        return Begun::Unheard(request);
+    };
     let early = route.keys_by_params();
-    let seen = if early { seen.with_params(&request) } else { seen };
-    let complete = |seen: Seen| {
+    if early {
+        glimpse = glimpse.with_params(&request);
+    }
+    let complete = |glimpse: Glimpse<'_>| {
         let late = !early && route.needs_params();
-        if late { seen.with_params(&request) } else { seen }
+        if late { glimpse.with_params(&request) } else { glimpse }.into_seen()
     };
     if request.extensions().contains::<Explain>() {
-        let seen = complete(seen);
+        let seen = complete(glimpse);
         return Begun::Explain(request, seen);
     }
-    match route.attend(&seen.head()) {
-        Step::Reply(reply) => Begun::Answered(hit(request, &reply)),
+    match route.attend(&glimpse.head()) {
+        Step::Reply(reply) => {
+            drop(glimpse);
+            Begun::Answered(hit(request, &reply))
+        }
         Step::Forward(pending) => {
-            let seen = complete(seen);
+            let seen = complete(glimpse);
             Begun::Pending(pending, Desk::new(request, seen))
         }
     }

@@ -4,7 +4,8 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 
-use http::{Extensions, HeaderMap, Method, Uri};
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, Method, Uri};
 
 use crate::field::notes::{Noted, Notes};
 use crate::wishes::Wishes;
@@ -14,8 +15,7 @@ use crate::wishes::Wishes;
 #[derive(Clone, Copy)]
 pub struct RequestHead<'a> {
     method: &'a Method,
-    uri: &'a Uri,
-    headers: &'a HeaderMap,
+    form: Form<'a>,
     params: &'a [(String, String)],
     extracted: &'a [Extracted],
     extensions: Option<&'a Extensions>,
@@ -26,14 +26,52 @@ pub struct RequestHead<'a> {
     notes: Notes<'a>,
 }
 
+/// Target and fields: as they are, or as they may become.
+#[derive(Clone, Copy)]
+enum Form<'a> {
+    Made(&'a Uri, &'a HeaderMap),
+    Later { path: &'a str, query: Option<&'a str>, head: &'a dyn LaterHead },
+}
+
+/// The target and the fields of a request whose framework has types of its own: they become those
+/// of `http` only where somebody asks for them, which an answer from the store seldom needs.
+///
+/// What it gives must be all that the request has, and the same each time.
+pub trait LaterHead: Sync {
+    /// The target.
+    fn uri(&self) -> &Uri;
+
+    /// The fields.
+    fn headers(&self) -> &HeaderMap;
+
+    /// One of the lines of a field, counted from zero; `None` behind the last.
+    fn line(&self, name: &HeaderName, number: usize) -> Option<&[u8]>;
+}
+
 impl<'a> RequestHead<'a> {
     /// A head. `uri` is the target exactly as the client sent it, never shortened by a router.
     #[must_use]
     pub fn new(method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Self {
+        let lines = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        Self::of(method, Form::Made(uri, headers), Notes::of(lines))
+    }
+
+    /// A head whose target is no more than a path and a query, exactly as the client sent them.
+    /// `lines` are those of all its fields, the names in lower case.
+    #[must_use]
+    pub fn later(
+        method: &'a Method,
+        (path, query): (&'a str, Option<&'a str>),
+        lines: impl Iterator<Item = (&'a str, &'a [u8])>,
+        head: &'a dyn LaterHead,
+    ) -> Self {
+        Self::of(method, Form::Later { path, query, head }, Notes::of(lines))
+    }
+
+    const fn of(method: &'a Method, form: Form<'a>, notes: Notes<'a>) -> Self {
         Self {
             method,
-            uri,
-            headers,
+            form,
             params: &[],
             extracted: &[],
             extensions: None,
@@ -41,7 +79,7 @@ impl<'a> RequestHead<'a> {
             has_body: false,
             guarded: false,
             outer: None,
-            notes: Notes::of(headers),
+            notes,
         }
     }
 
@@ -103,14 +141,20 @@ impl<'a> RequestHead<'a> {
 
     /// The target as the client sent it.
     #[must_use]
-    pub const fn uri(&self) -> &'a Uri {
-        self.uri
+    pub fn uri(&self) -> &'a Uri {
+        match self.form {
+            Form::Made(uri, _) => uri,
+            Form::Later { head, .. } => head.uri(),
+        }
     }
 
     /// The fields.
     #[must_use]
-    pub const fn headers(&self) -> &'a HeaderMap {
-        self.headers
+    pub fn headers(&self) -> &'a HeaderMap {
+        match self.form {
+            Form::Made(_, headers) => headers,
+            Form::Later { head, .. } => head.headers(),
+        }
     }
 
     /// The path parameters, decoded, in the order of the path.
@@ -131,15 +175,55 @@ impl<'a> RequestHead<'a> {
         self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    pub(crate) fn path(&self) -> &'a str {
+        match self.form {
+            Form::Made(uri, _) => uri.path(),
+            Form::Later { path, .. } => path,
+        }
+    }
+
+    pub(crate) fn query(&self) -> Option<&'a str> {
+        match self.form {
+            Form::Made(uri, _) => uri.query(),
+            Form::Later { query, .. } => query,
+        }
+    }
+
+    /// The scheme that the target names.
+    pub(crate) fn scheme(&self) -> Option<&'a str> {
+        match self.form {
+            Form::Made(uri, _) => uri.scheme_str(),
+            Form::Later { .. } => None,
+        }
+    }
+
+    /// Host and port that the target names.
+    pub(crate) fn own_authority(&self) -> Option<&'a [u8]> {
+        match self.form {
+            Form::Made(uri, _) => uri.authority().map(|authority| authority.as_str().as_bytes()),
+            Form::Later { .. } => None,
+        }
+    }
+
     /// Host and port: the target's own, or those of `Host`.
     pub(crate) fn authority(&self) -> Option<&'a [u8]> {
-        let host = || self.headers.get(http::header::HOST).map(http::HeaderValue::as_bytes);
-        self.uri.authority().map(|authority| authority.as_str().as_bytes()).or_else(host)
+        self.own_authority().or_else(|| self.lines(&HOST).next())
+    }
+
+    /// The lines of a field.
+    pub(crate) fn lines(&self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        let (made, later) = match self.form {
+            Form::Made(_, headers) => (Some(headers.get_all(name).iter()), None),
+            Form::Later { head, .. } => (None, Some(head)),
+        };
+        let made = made.into_iter().flatten().map(HeaderValue::as_bytes);
+        let line = move |number| later.and_then(|head| head.line(name, number));
+        made.chain((0..).map_while(line))
     }
 
     /// The value of `Host`, if there is one line of it.
     pub(crate) fn only_host(&self) -> Option<&'a [u8]> {
-        self.notes.only_host().map(http::HeaderValue::as_bytes)
+        self.notes.only_host()
     }
 
     /// Whether the request has a field that decides something.
@@ -165,8 +249,12 @@ impl<'a> RequestHead<'a> {
 
     /// The handler's target, if it is not just the client's without a prefix.
     pub(crate) fn rewritten(&self) -> Option<&'a Uri> {
-        self.routed.filter(|routed| !std::ptr::eq(*routed, self.uri)).filter(|routed| {
-            !self.uri.path().ends_with(routed.path()) || self.uri.query() != routed.query()
+        let as_sent = |routed: &Uri| match self.form {
+            Form::Made(uri, _) => std::ptr::eq(routed, uri),
+            Form::Later { .. } => false,
+        };
+        self.routed.filter(|routed| !as_sent(routed)).filter(|routed| {
+            !self.path().ends_with(routed.path()) || self.query() != routed.query()
         })
     }
 
@@ -192,7 +280,7 @@ impl fmt::Debug for RequestHead<'_> {
         // Fields and query may hold credentials.
         f.debug_struct("RequestHead")
             .field("method", self.method)
-            .field("path", &self.uri.path())
+            .field("path", &self.path())
             .finish_non_exhaustive()
     }
 }

@@ -18,7 +18,7 @@ mod wishes;
 pub use self::engine::explain;
 pub use self::engine::write::{Invalidation, When};
 pub use self::engine::{Cache, CacheBuilder, InvalidateError, NamespaceHandle};
-pub use self::head::{Extracted, Fields, RequestHead};
+pub use self::head::{Extracted, Fields, LaterHead, RequestHead};
 pub use self::policy::{Policy, PolicyError, ResponseHead};
 pub use self::reason::{Forwarded, Reason};
 pub use self::stats::Stats;

@@ -11,6 +11,7 @@ use crate::entry::{Entry, StoredHead};
 use crate::field::conditional;
 use crate::field::notes::Noted;
 use crate::head::RequestHead;
+use crate::key::Digest;
 use crate::policy::Rules;
 use crate::policy::freshness::Freshness;
 use crate::reason::{Forwarded, Reason};
@@ -73,6 +74,20 @@ impl Reply {
         let values = own.map(Some).chain(std::iter::repeat(None));
         let stored = table.into_iter().flatten();
         stored.zip(values).map(|((name, value), own)| (name, own.unwrap_or(value)))
+    }
+
+    /// A number that the answers of one stored response share, and those of others rarely: to find
+    /// again what was made of them. `None` where an answer was made for one request.
+    #[must_use]
+    pub fn likeness(&self) -> Option<u64> {
+        match &self.0 {
+            Made::Ready { entry, not_modified, .. } => {
+                let key = entry.key();
+                let variant = key.variant().map_or(0, Digest::fold);
+                Some(key.primary().fold() ^ variant ^ u64::from(*not_modified))
+            }
+            Made::Response(_) => None,
+        }
     }
 
     /// The body; a clone of it shares its bytes.

@@ -127,9 +127,11 @@ impl Route {
                 cache.counters.hits.one();
                 tracing::debug!(key = %entry.key(), age = state.age.as_secs(), "a hit");
                 let ready = reply::at_once(rules, cache, head, entry, &state);
-                Step::Reply(ready.unwrap_or_else(|entry| {
-                    self.reply(head, &entry, &state, How::Fresh).into()
-                }))
+                Step::Reply(
+                    ready.unwrap_or_else(|entry| {
+                        self.reply(head, &entry, &state, How::Fresh).into()
+                    }),
+                )
             }
             Some(resolved) => {
                 Step::Forward(Pending(State::Resolved(Box::new((planned, resolved, generation)))))

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use http::HeaderName;
 
-use crate::entry::{Content, Entry, Life};
+use crate::entry::{Content, Entry, Life, StoredHead};
 use crate::field::cache_control::CacheControl;
 use crate::head::RequestHead;
 use crate::key::canonical::{Canonical, Part};
@@ -150,7 +150,7 @@ impl Seek {
         let Some(stored) = entry.response() else {
             return self.forward(head, looked_under, Reason::Absent, ticket);
         };
-        if !stored.presented.matches(head.headers(), self.values) {
+        if !selected(stored, head, self.values) {
             return self.forward(head, looked_under, Reason::OtherVariant, ticket);
         }
         let (state, usage) = judged(rules, head, &stored.life, now);
@@ -242,19 +242,19 @@ pub(crate) fn serves(
     now: SystemTime,
 ) -> Option<Freshness> {
     let stored = entry.response()?;
-    if !stored.presented.matches(head.headers(), rules.vary_values) {
+    if !selected(stored, head, rules.vary_values) {
         return None;
     }
     let (state, usage) = judged(rules, head, &stored.life, now);
     (usage == Use::Serve).then_some(state)
 }
 
-fn judged(
-    rules: &Rules,
-    head: &RequestHead<'_>,
-    life: &Life,
-    now: SystemTime,
-) -> (Freshness, Use) {
+/// Whether the request presents the same values of the nominated fields, if there are any.
+fn selected(stored: &StoredHead, head: &RequestHead<'_>, values: VaryValues) -> bool {
+    stored.presented.is_empty() || stored.presented.matches(head.headers(), values)
+}
+
+fn judged(rules: &Rules, head: &RequestHead<'_>, life: &Life, now: SystemTime) -> (Freshness, Use) {
     let state = freshness(life, now);
     let client = rules.honours_client().then(|| CacheControl::of_request(head.headers()));
     (state, usable(life, &state, client.as_ref()))

@@ -28,12 +28,7 @@ impl CacheId {
 
 /// `Age`, and what the cache says of a fresh hit with so many seconds left; `write` must depend on
 /// `cache` and `left` alone.
-pub(crate) fn hit(
-    cache: CacheId,
-    age: u64,
-    left: u64,
-    write: impl Fn() -> HeaderValue,
-) -> Values {
+pub(crate) fn hit(cache: CacheId, age: u64, left: u64, write: impl Fn() -> HeaderValue) -> Values {
     let both = || (HeaderValue::from(age), write());
     WRITTEN
         .try_with(|written| written.borrow_mut().get((cache.0, age, left), both))

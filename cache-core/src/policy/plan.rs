@@ -31,7 +31,6 @@ pub(crate) struct Planned {
 
 /// Whether the request takes part in caching at all.
 pub(crate) fn admit(rules: &Rules, head: &RequestHead<'_>) -> Result<(), Reason> {
-    let headers = head.headers();
     if !rules.methods.contains(head.method()) {
         return Err(Reason::Method);
     }
@@ -49,11 +48,11 @@ pub(crate) fn admit(rules: &Rules, head: &RequestHead<'_>) -> Result<(), Reason>
     }
     let changes = head.has(Noted::Validator) && body_in_key(head.method());
     if (head.has(Noted::BeforeChange) || changes)
-        && conditional::needs_origin(head.method(), headers)
+        && conditional::needs_origin(head.method(), head.headers())
     {
         return Err(Reason::Precondition);
     }
-    if rules.honours_client() && CacheControl::of_request(headers).no_store {
+    if rules.honours_client() && CacheControl::of_request(head.headers()).no_store {
         return Err(Reason::RequestNoStore);
     }
     if let Some(condition) = &rules.code.condition {
@@ -101,7 +100,7 @@ pub(crate) fn derive(
             if rules.host_in_key {
                 origin_parts(&mut canonical, head);
             }
-            target_parts(&mut canonical, rules, head.uri().path(), head.uri().query())?;
+            target_parts(&mut canonical, rules, head.path(), head.query())?;
             None
         }
     };
@@ -113,8 +112,7 @@ pub(crate) fn derive(
     if let Some(body) = body {
         canonical.part(Part::Body, body.as_bytes());
         for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-            let lines = head.headers().get_all(&name).iter().map(HeaderValue::as_bytes);
-            canonical.named(Part::Field, name.as_str().as_bytes(), lines);
+            canonical.named(Part::Field, name.as_str().as_bytes(), head.lines(&name));
         }
     }
     let digest = if holds_credentials(head) || body.is_some() {
@@ -143,12 +141,12 @@ fn holds_credentials(head: &RequestHead<'_>) -> bool {
 /// Scheme and authority. A `Host` line that says something else is part of it: a handler that reads
 /// that line, as frameworks do, must not answer for the authority.
 fn origin_parts(canonical: &mut Canonical, head: &RequestHead<'_>) {
-    canonical.part(Part::Scheme, head.uri().scheme_str().unwrap_or("http").as_bytes());
-    let of_target = head.uri().authority().map(|authority| authority.as_str().as_bytes());
+    canonical.part(Part::Scheme, head.scheme().unwrap_or("http").as_bytes());
+    let of_target = head.own_authority();
     if let (None, Some(host)) = (of_target, head.only_host()) {
         return canonical.part_lowercase(Part::Authority, host);
     }
-    let mut hosts = head.headers().get_all(header::HOST).iter().map(HeaderValue::as_bytes);
+    let mut hosts = head.lines(&header::HOST);
     let Some(authority) = of_target.or_else(|| hosts.next()) else { return };
     canonical.part_lowercase(Part::Authority, authority);
     for other in hosts.filter(|host| !host.eq_ignore_ascii_case(authority)) {
@@ -186,13 +184,12 @@ fn declared_query(rules: &Rules, query: Option<&str>) -> Result<Option<String>, 
 }
 
 fn request_parts(canonical: &mut Canonical, rules: &Rules, head: &RequestHead<'_>) {
-    let lines = |name| head.headers().get_all(name).iter().map(HeaderValue::as_bytes);
     for name in &rules.vary {
-        canonical.named(Part::Field, name.as_str().as_bytes(), lines(name));
+        canonical.named(Part::Field, name.as_str().as_bytes(), head.lines(name));
     }
     if rules.authorization == Authorization::Key {
         let name = header::AUTHORIZATION;
-        canonical.named(Part::Field, name.as_str().as_bytes(), lines(&name));
+        canonical.named(Part::Field, name.as_str().as_bytes(), head.lines(&name));
     }
     if let Cookies::Key(names) = &rules.cookies {
         for name in names {
