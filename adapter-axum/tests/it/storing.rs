@@ -10,6 +10,7 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::get;
+use bytes::Bytes;
 use cache_core::clock::ManualClock;
 use cache_memory::MemoryStore;
 
@@ -208,6 +209,27 @@ async fn c101_stale_answers_are_refreshed_or_stand_in_for_errors() {
     assert_eq!(wire::get(&app, "/sie").await.text(), "run 3", "a panic counts as an error");
     clock.advance(Duration::from_secs(100));
     assert_eq!(wire::get(&app, "/sie").await.status, 502);
+}
+
+/// A buffer that tells whether somebody still holds a part of it.
+struct Held(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[tokio::test]
+async fn c100_a_small_entry_does_not_keep_the_large_buffer_it_was_cut_from() {
+    let buffer = Arc::new(vec![b'x'; 1 << 20]);
+    let whole = Arc::clone(&buffer);
+    let part = move || Bytes::from_owner(Held(Arc::clone(&whole))).slice(..10);
+    let app = answering(minute(), part);
+    let before = Arc::strong_count(&buffer);
+    assert_eq!(wire::get(&app, "/x").await.cache(), "MISS");
+    assert_eq!(Arc::strong_count(&buffer), before);
+    assert_eq!(wire::get(&app, "/x").await.text(), "x".repeat(10));
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ pub(crate) struct Recording {
 /// A body so far.
 #[derive(Debug)]
 pub(crate) enum Recorded {
-    /// All of it, shared with the answer.
+    /// All of it.
     Whole(Bytes),
     /// A copy of what has passed: a slice would keep the buffer that it was cut from.
     Copied(Vec<u8>, Reserved),

@@ -322,7 +322,7 @@ impl Route {
         let request = recording.kept.clone();
         let ttl = remaining(&recording.storable);
         let body = joined(chunks);
-        recording.body = Recorded::Whole(body.clone());
+        recording.body = Recorded::Whole(apart(&body));
         let stored = store(recording).await;
         life.release();
         let etag =
@@ -425,6 +425,13 @@ async fn gather<B: Body>(body: &mut B, size: u64) -> Gathered<B::Error> {
 
 /// How many pieces of a body are taken at once.
 const MAX_GATHERED: usize = 1 << 12;
+
+/// A body to be stored. It may be a slice, and would keep the buffer that it was cut from, which no
+/// store counts; unless it is large, it is copied.
+fn apart(body: &Bytes) -> Bytes {
+    const LARGE: usize = 64 << 10;
+    if body.len() < LARGE { Bytes::copy_from_slice(body) } else { body.clone() }
+}
 
 fn is_failure(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
