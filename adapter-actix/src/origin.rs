@@ -108,6 +108,8 @@ fn hide(request: &mut ServiceRequest, changes: &Changes) {
     if like.cookies().is_err() || like.cookies_raw().is_err() {
         // Not text, hence nothing to remember: an older memory would stay.
         changes.wishes.iter().for_each(Wishes::refuse);
+        // Those of an outer route, which may store what comes of it.
+        request.extensions().get().into_iter().for_each(Wishes::refuse);
     }
     let memory = std::mem::take(&mut *like.extensions_mut());
     request.extensions_mut().extend(memory);

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use adapter_axum::policy::setting::{Downstream, SetCookie};
+use adapter_axum::policy::setting::{Cookies, Downstream, SetCookie, Statuses};
 use adapter_axum::{Cache, Invalidation, Policy, ResponseCache};
 use axum::body::Body;
 use axum::extract::{Path, Request};
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, put};
 use axum::{Extension, Router};
 use bytes::Bytes;
+use cache_core::clock::ManualClock;
 use cache_memory::MemoryStore;
 use futures_util::stream::{self, StreamExt as _};
 use tower::{Layer as _, ServiceExt as _};
@@ -113,17 +115,90 @@ async fn an_outer_route_never_stores_what_an_inner_one_guards_or_keys_by_code() 
     let by_code = minute().key_fn(|head| {
         head.headers()["x-user"].to_str().map(str::to_owned).map_err(|e| e.to_string())
     });
+    let but_for_bob = minute().condition(|head| head.headers()["x-user"] != "bob");
     let app = Router::new()
         .route("/guarded", get(user).layer(plain))
         .route("/named", get(user).layer(named))
         .route("/by-code", get(user).layer(cache.layer(by_code).unwrap()))
+        .route("/condition", get(user).layer(cache.layer(but_for_bob).unwrap()))
         .layer(cache.layer(minute()).unwrap());
-    for path in ["/guarded", "/named", "/by-code"] {
+    for path in ["/guarded", "/named", "/by-code", "/condition"] {
         for name in ["ann", "bob"] {
             let answer = wire::get_with(&app, path, &[("x-user", name)]).await;
             assert_eq!((answer.text(), answer.cache()), (name, ""), "{path}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_outer_route_never_stores_a_response_that_an_inner_one_would_not() {
+    let cache = cache();
+    let personal = minute().store_if(|_, response| !response.headers().contains_key("x-personal"));
+    let found = minute().statuses(Statuses::These(vec![StatusCode::OK]));
+    let refusing = minute().set_cookie(SetCookie::Refuse);
+    let app = Router::new()
+        .route(
+            "/personal",
+            get(|| async { ([("x-personal", "1")], "ann's") })
+                .layer(cache.layer(personal).unwrap()),
+        )
+        .route(
+            "/accepted",
+            get(|| async { (StatusCode::ACCEPTED, "x") }).layer(cache.layer(found).unwrap()),
+        )
+        .route(
+            "/cookie",
+            get(|| async { ([("set-cookie", "sid=1")], "x") })
+                .layer(cache.layer(refusing).unwrap()),
+        )
+        .layer(cache.layer(minute().set_cookie(SetCookie::Strip)).unwrap());
+    for path in ["/personal", "/accepted", "/cookie"] {
+        for _ in 0..2 {
+            assert_eq!(wire::get(&app, path).await.cache(), "", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_route_inside_a_cached_router_may_confirm_what_that_has_stored() {
+    let clock = Arc::new(ManualClock::default());
+    let cache = Cache::from(
+        cache_core::Cache::builder(MemoryStore::builder().clock(clock.clone()).build().unwrap())
+            .clock(clock.clone())
+            .build()
+            .unwrap(),
+    );
+    let handler = |headers: HeaderMap| async move {
+        let known = headers.contains_key("if-none-match");
+        let status = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+        (status, [("etag", "\"a\""), ("cache-control", "max-age=1")], if known { "" } else { "x" })
+    };
+    let app = Router::new()
+        .route("/a", get(handler).layer(cache.layer(Policy::http()).unwrap()))
+        .layer(cache.layer(Policy::http()).unwrap());
+    assert_eq!(wire::get(&app, "/a").await.cache(), "MISS");
+    clock.advance(Duration::from_secs(2));
+    let confirmed = wire::get(&app, "/a").await;
+    assert_eq!((confirmed.text(), confirmed.cache()), ("x", "MISS"), "{confirmed:?}");
+    assert_eq!(wire::get(&app, "/a").await.cache(), "HIT");
+}
+
+#[tokio::test]
+async fn an_inner_route_hides_cookies_from_its_handler_though_the_outer_one_caches() {
+    let cache = cache();
+    let inner = |cookies| cache.layer(minute().cookies(cookies)).unwrap();
+    let echo = |headers: HeaderMap| async move {
+        headers.get("cookie").map_or("nobody".to_owned(), |c| c.to_str().unwrap().to_owned())
+    };
+    let app = Router::new()
+        .route("/ignored", get(echo).layer(inner(Cookies::Ignore)))
+        .route("/keyed", get(echo).layer(inner(Cookies::Key(vec!["lang".into()]))))
+        .layer(cache.layer(Policy::http().cookies(Cookies::Rfc)).unwrap());
+    let get = async |path, cookie| wire::get_with(&app, path, &[("cookie", cookie)]).await;
+    assert_eq!(get("/ignored", "sid=ann").await.text(), "nobody");
+    assert_eq!(get("/ignored", "sid=bob").await.text(), "nobody");
+    assert_eq!(get("/keyed", "sid=ann; lang=de").await.text(), "lang=de");
+    assert_eq!(get("/keyed", "sid=bob; lang=fr").await.text(), "lang=fr");
 }
 
 #[tokio::test]

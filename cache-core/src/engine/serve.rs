@@ -34,13 +34,13 @@ use crate::entry::Entry;
 use crate::field::cache_control::CacheControl;
 use crate::head::RequestHead;
 use crate::key::Digest;
-use crate::policy::KeyFunction;
 #[cfg(feature = "mutants")]
 use crate::policy::freshness::freshness;
-use crate::policy::plan::{self, Planned};
+use crate::policy::plan::{self, Planned, Validators};
 use crate::policy::rules::KeySource;
 use crate::policy::setting::{Coalesce, OnInvalidationError};
-use crate::policy::storable;
+use crate::policy::storable::{self, Times, storable};
+use crate::policy::{KeyFunction, ResponseHead};
 use crate::reason::{Forwarded, Reason};
 use crate::store::Lookup;
 use crate::wishes::Wishes;
@@ -123,11 +123,10 @@ impl Route {
     {
         let cache = &self.shared.cache;
         let (planned, mut resolved, mut generation) = match pending.0 {
-            State::Bypass(reason) => return self.bypass(origin, reason, &life).await,
-            State::Nested(outer) => {
-                self.confide(&outer, &origin.head()).await;
-                return self.bypass(origin, Reason::Nested, &life).await;
+            State::Bypass(reason) => {
+                return self.bypass(origin, reason, Changes::default(), &life).await;
             }
+            State::Nested(outer) => return self.nested(&outer, origin, &life).await,
             State::Resolved(found) => {
                 let (planned, resolved, generation) = *found;
                 (planned, Some(resolved), generation)
@@ -135,7 +134,9 @@ impl Route {
             State::Planned(planned) => (planned, None, 0),
             State::Unplanned => match self.plan(&mut origin).await {
                 Ok(planned) => (planned, None, 0),
-                Err(reason) => return self.bypass(origin, reason, &life).await,
+                Err(reason) => {
+                    return self.bypass(origin, reason, Changes::default(), &life).await;
+                }
             },
         };
         let mut tries = Tries::default();
@@ -224,6 +225,7 @@ impl Route {
         &self,
         origin: O,
         mut reason: Reason,
+        changes: Changes,
         life: &Lifeline,
     ) -> Result<Served<O, S>, O::Error>
     where
@@ -242,8 +244,8 @@ impl Route {
         if change.is_some() {
             life.owe();
         }
-        // What the handler must not see depends on the key, and there is none.
-        let response = origin.run(Changes::default()).await?;
+        // Where there is no key, the handler may see everything.
+        let response = origin.run(changes).await?;
         let mut response = response.map(ServedBody::origin);
         let fwd = Forwarded::from(reason);
         if let Some(request) = change
@@ -261,6 +263,35 @@ impl Route {
         Ok(Served { response, refresh: None })
     }
 
+    /// Inside the fill of another route, which may store what the handler makes of all that it sees.
+    async fn nested<O, S>(
+        &self,
+        outer: &Wishes,
+        origin: O,
+        life: &Lifeline,
+    ) -> Result<Served<O, S>, O::Error>
+    where
+        O: Origin,
+        S: Spawn<Drain<O::Body>>,
+    {
+        let Shared { cache, rules, .. } = &*self.shared;
+        self.confide(outer, &origin.head()).await;
+        let kept = Kept::of(&origin.head(), rules.code.store_if.is_some());
+        let fields = plan::changed_fields(rules, &kept.headers, false, Validators::default());
+        let changes = Changes { fields, wishes: None };
+        let asked = cache.clock.now();
+        let served = self.bypass(origin, Reason::Nested, changes, life).await?;
+        let response = ResponseHead::new(served.response.status(), served.response.headers());
+        let times = Times { asked, answered: cache.clock.now() };
+        // A 304 confirms a response that was judged when it was stored.
+        if response.status() != StatusCode::NOT_MODIFIED
+            && storable(rules, &kept.head(), &response, &outer.take(), None, times).is_err()
+        {
+            outer.refuse();
+        }
+        Ok(served)
+    }
+
     /// A route inside another's fill does not cache: one answer, stored twice under two policies,
     /// could not be invalidated by the tags of both. It tells the outer route what it would have
     /// done: its tags and its life; and that nothing is to be stored where it would not, or where
@@ -268,9 +299,10 @@ impl Route {
     async fn confide(&self, outer: &Wishes, head: &RequestHead<'_>) {
         let rules = &self.shared.rules;
         // The outer route would serve its copy without asking the guards, to whomever; and what a
-        // key function has read of the request is anybody's guess. `vary`, `authorization` and
-        // `cookies` reach the outer route through `Vary`.
-        if head.is_guarded() || matches!(rules.key, KeySource::Function(_)) {
+        // key function or a condition has read of the request is anybody's guess. `vary`,
+        // `authorization` and `cookies` reach the outer route through `Vary`.
+        let by_code = matches!(rules.key, KeySource::Function(_)) || rules.code.condition.is_some();
+        if head.is_guarded() || by_code {
             return outer.refuse();
         }
         let tags = self.admit(head).and_then(|()| {
