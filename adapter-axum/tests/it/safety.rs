@@ -106,12 +106,12 @@ async fn an_outer_route_that_knows_no_groups_stores_none_of_an_inner_one_that_do
 #[tokio::test]
 async fn an_outer_route_never_stores_what_an_inner_one_guards_or_keys_by_code() {
     let cache = cache();
-    let user =
-        |headers: http::HeaderMap| async move { headers["x-user"].to_str().unwrap().to_owned() };
-    let plain = cache.layer(minute()).unwrap().guard::<http::HeaderMap>();
-    let named = cache.layer(minute()).unwrap().guard_as("user", |headers: &http::HeaderMap| {
-        headers["x-user"].to_str().unwrap().to_owned()
-    });
+    let user = |headers: HeaderMap| async move { headers["x-user"].to_str().unwrap().to_owned() };
+    let plain = cache.layer(minute()).unwrap().guard::<HeaderMap>();
+    let named = cache
+        .layer(minute())
+        .unwrap()
+        .guard_as("user", |headers: &HeaderMap| headers["x-user"].to_str().unwrap().to_owned());
     let by_code = minute().key_fn(|head| {
         head.headers()["x-user"].to_str().map(str::to_owned).map_err(|e| e.to_string())
     });
@@ -188,7 +188,7 @@ async fn an_inner_route_hides_cookies_from_its_handler_though_the_outer_one_cach
     let cache = cache();
     let inner = |cookies| cache.layer(minute().cookies(cookies)).unwrap();
     let echo = |headers: HeaderMap| async move {
-        headers.get("cookie").map_or("nobody".to_owned(), |c| c.to_str().unwrap().to_owned())
+        headers.get("cookie").map_or("nobody", |cookie| cookie.to_str().unwrap()).to_owned()
     };
     let app = Router::new()
         .route("/ignored", get(echo).layer(inner(Cookies::Ignore)))
@@ -205,7 +205,7 @@ async fn an_inner_route_hides_cookies_from_its_handler_though_the_outer_one_cach
 async fn preconditions_are_left_to_the_handler_where_nothing_can_be_stored() {
     let cache = cache();
     let seen =
-        |headers: http::HeaderMap| async move { headers.contains_key("if-none-match").to_string() };
+        |headers: HeaderMap| async move { headers.contains_key("if-none-match").to_string() };
     let post = minute().methods(&[http::Method::POST]);
     let app = Router::new()
         .route("/get", get(seen).layer(cache.layer(minute()).unwrap()))
@@ -373,7 +373,7 @@ async fn an_endless_stream_does_not_hold_up_the_next_client() {
 #[tokio::test]
 async fn a_clients_own_conditions_are_judged_on_the_whole_answer() {
     let cache = cache();
-    let handler = |headers: http::HeaderMap| async move {
+    let handler = |headers: HeaderMap| async move {
         assert!(!headers.contains_key("if-none-match"), "the handler answers in full");
         ([("etag", "\"v\"")], "x")
     };
@@ -387,10 +387,10 @@ async fn a_clients_own_conditions_are_judged_on_the_whole_answer() {
 #[tokio::test]
 async fn a_range_that_is_not_stored_is_the_handlers_business() {
     let cache = cache();
-    let handler = |headers: http::HeaderMap| async move {
+    let handler = |headers: HeaderMap| async move {
         let part = headers.contains_key("range");
         let status = if part { 206 } else { 200 };
-        (http::StatusCode::from_u16(status).unwrap(), if part { "p" } else { "whole" })
+        (StatusCode::from_u16(status).unwrap(), if part { "p" } else { "whole" })
     };
     let app = Router::new().route("/r", get(handler).layer(cache.layer(minute()).unwrap()));
     let part = wire::get_with(&app, "/r", &[("range", "bytes=0-0")]).await;
