@@ -6,6 +6,7 @@ use cache_core::store::Lookup;
 use cache_redis::{RedisStore, RedisStoreBuilder};
 use conformance_tests::servers::{Cluster, Sentinels, Server};
 
+use crate::support::STEADY;
 use crate::worker::{Worker, patient};
 
 /// The commands in the README's lines for this user.
@@ -71,7 +72,7 @@ async fn the_listed_rights_are_enough_for_a_server() {
 /// With a slot on the move, whose calls are redirected.
 #[tokio::test]
 async fn the_listed_rights_are_enough_for_a_cluster() {
-    let cluster = Cluster::start(&[], Duration::from_secs(1), true).unwrap();
+    let cluster = Cluster::start(&[], STEADY, true).unwrap();
     cluster.all().for_each(|node| admit(node, &listed("cache")));
     let worker = Worker::at(&login(&cluster.url())).await;
     everything(&worker).await;
@@ -87,7 +88,7 @@ async fn the_listed_rights_are_enough_for_a_cluster() {
     let port = to.port().to_string();
     let names: Vec<String> = from.run(&["CLUSTER", "GETKEYSINSLOT", &slot, "1000"]).unwrap();
     for name in names {
-        from.try_run(&["MIGRATE", "127.0.0.1", &port, &name, "0", "1000"]).unwrap();
+        from.try_run(&["MIGRATE", "127.0.0.1", &port, &name, "0", "20000"]).unwrap();
     }
     for n in 0..40 {
         worker.miss(&format!("k{n}")).await;
@@ -114,12 +115,13 @@ fn through(group: &Sentinels) -> RedisStoreBuilder {
 /// Through a failover.
 #[tokio::test]
 async fn the_listed_rights_are_enough_for_sentinels_and_what_they_watch() {
-    let mut group = Sentinels::start(&[], Duration::from_millis(500)).unwrap();
+    let mut group = Sentinels::start(&[], STEADY).unwrap();
     group.data.iter().for_each(|server| admit(server, &without_cluster()));
     group.sentinels.iter().for_each(|server| admit(server, &listed("watcher")));
     let worker = Worker::of(through(&group)).await;
     everything(&worker).await;
     assert_content(&group.data[0]);
+    group.replace_after(Duration::from_millis(500)).unwrap();
     group.data[0].kill();
     assert!(!worker.answered("k0", Duration::from_secs(20)).await);
     everything(&worker).await;
@@ -130,7 +132,7 @@ async fn the_listed_rights_are_enough_for_sentinels_and_what_they_watch() {
 /// Which costs the protection that only these details give; the README says so.
 #[tokio::test]
 async fn a_sentinel_that_tells_nothing_but_the_address_will_do() {
-    let group = Sentinels::start(&[], Duration::from_secs(5)).unwrap();
+    let group = Sentinels::start(&[], STEADY).unwrap();
     for sentinel in &group.sentinels {
         admit(sentinel, &["+sentinel|get-master-addr-by-name"]);
     }

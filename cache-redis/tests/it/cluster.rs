@@ -6,10 +6,13 @@ use cache_core::clock::{Clock, SystemClock};
 use cache_core::store::{Guarantee, Lookup, PutOutcome, Store, StoreErrorKind};
 use conformance_tests::servers;
 
-use crate::support::Server;
+use crate::support::{STEADY, Server};
 use crate::worker::{Worker, entry, key, patient};
 
 const SLOTS: u16 = 16_384;
+
+/// After this silence a node is replaced.
+const GIVEN_UP: Duration = Duration::from_secs(1);
 
 pub(crate) struct Cluster {
     pub(crate) primaries: Vec<Server>,
@@ -18,9 +21,9 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
+    /// Nobody is replaced before [`replace_soon`](Self::replace_soon).
     pub(crate) fn start(with_replicas: bool) -> Self {
-        let node_timeout = Duration::from_secs(1);
-        let cluster = servers::Cluster::start(&[], node_timeout, with_replicas).unwrap();
+        let cluster = servers::Cluster::start(&[], STEADY, with_replicas).unwrap();
         Self {
             url: cluster.url(),
             primaries: cluster.primaries.into_iter().map(Server::from).collect(),
@@ -30,6 +33,20 @@ impl Cluster {
 
     fn all(&self) -> impl Iterator<Item = &Server> {
         self.primaries.iter().chain(&self.replicas)
+    }
+
+    /// Whether all nodes hold one map.
+    pub(crate) fn agrees(&self) -> bool {
+        let nodes: Vec<&servers::Server> = self.all().map(Server::inner).collect();
+        servers::Cluster::agree(&nodes)
+    }
+
+    /// Silence leads to a replacement: for the fault that is to come.
+    fn replace_soon(&self) {
+        let timeout = GIVEN_UP.as_millis().to_string();
+        for node in self.all() {
+            let _: String = node.run(&["CONFIG", "SET", "cluster-node-timeout", &timeout]);
+        }
     }
 
     async fn worker(&self) -> Worker {
@@ -192,6 +209,7 @@ async fn a_failover_that_lost_an_invalidation() {
     assert_eq!(p1.0.guarantee(), Guarantee::LinearizableExceptSplitBrain);
     let names = names(60);
     fill_all(&p1, &names).await;
+    cluster.replace_soon();
     for (primary, replica) in cluster.primaries.iter().zip(&cluster.replicas) {
         let _: i64 = primary.run(&["WAIT", "1", "1000"]);
         replica.signal("STOP");
@@ -226,6 +244,7 @@ async fn a_paused_primary_is_not_believed() {
     for name in &names {
         p2.hit(name, "old").await;
     }
+    cluster.replace_soon();
     cluster.primaries[0].signal("STOP");
     // p2 is idle meanwhile; p1 finds the promoted replica.
     let end = SystemClock.monotonic() + Duration::from_secs(20);

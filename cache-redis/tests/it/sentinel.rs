@@ -7,8 +7,11 @@ use cache_core::store::{Guarantee, Lookup, PutOutcome, Store};
 use cache_redis::RedisStore;
 use conformance_tests::servers::Sentinels;
 
-use crate::support::Server;
+use crate::support::{STEADY, Server};
 use crate::worker::{Worker, entry, patient};
+
+/// After this silence a primary is replaced.
+const GIVEN_UP: Duration = Duration::from_millis(500);
 
 pub(crate) struct Group {
     pub(crate) primary: Server,
@@ -18,16 +21,38 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// Nobody is replaced before [`replace_soon`](Self::replace_soon).
     pub(crate) fn start() -> Self {
-        let group = Sentinels::start(&[], Duration::from_millis(500)).unwrap();
+        let group = Sentinels::start(&[], STEADY).unwrap();
         let url = group.url();
         let [primary, replica] = group.data.map(Server::from);
         let sentinels = group.sentinels.map(Server::from).into();
         Self { primary, replica, sentinels, url }
     }
 
+    /// Silence leads to a replacement: for the fault that is to come.
+    fn replace_soon(&self) {
+        self.replace_after(GIVEN_UP);
+    }
+
+    /// Nobody else is replaced, however busy the machine is: for what is to be seen after it.
+    fn replace_no_more(&self) {
+        self.replace_after(STEADY);
+    }
+
+    fn replace_after(&self, down_after: Duration) {
+        let down_after = down_after.as_millis().to_string();
+        for sentinel in &self.sentinels {
+            let set = ["SENTINEL", "SET", "mine", "down-after-milliseconds", &down_after];
+            let _: String = sentinel.run(&set);
+        }
+    }
+
     async fn worker(&self) -> Worker {
-        let builder = patient(&self.url).with_breaker(3, Duration::from_millis(100));
+        // Less than the rest: a server that stands still is waited for several times.
+        let builder = patient(&self.url)
+            .with_response_limit(Duration::from_secs(1))
+            .with_breaker(3, Duration::from_millis(100));
         Worker::of(builder).await
     }
 }
@@ -46,11 +71,13 @@ async fn a_failover_that_lost_an_invalidation() {
     group.replica.signal("STOP");
     p2.invalidate(&["t"]).await;
     p1.miss("a").await;
+    group.replace_soon();
     group.primary.kill();
     group.replica.signal("CONT");
 
     assert!(!p1.answered("a", Duration::from_secs(20)).await, "stale after a failover");
     assert!(!p2.answered("a", Duration::from_secs(20)).await, "stale after a failover");
+    group.replace_no_more();
     let outcome = p1.put(straddling, entry("b", &["t"], "old")).await;
     assert_eq!(outcome, PutOutcome::Superseded);
     p2.miss("b").await;
@@ -93,6 +120,7 @@ async fn a_paused_primary_is_not_believed() {
     let (p1, p2) = (group.worker().await, group.worker().await);
     p1.fill("a", &["t"], "old").await;
     p2.hit("a", "old").await;
+    group.replace_soon();
     group.primary.signal("STOP");
     for _ in 0..400 {
         if p1.try_invalidate(&["t"]).await.is_ok() {
@@ -116,6 +144,7 @@ async fn a_primary_that_resumes_during_its_replacement_is_not_believed() {
     let group = Group::start();
     let p1 = group.worker().await;
     p1.fill("a", &["t"], "0").await;
+    group.replace_soon();
     group.primary.signal("STOP");
     // The Sentinel that promotes it closes its connections, this one too.
     let promoted = || match group.replica.try_run(&["INFO", "replication"]) {

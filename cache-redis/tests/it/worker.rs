@@ -31,7 +31,7 @@ pub(crate) fn entry_for(name: &str, names: &[&str], body: &str, life: Duration) 
 
 /// Settings for tests: patient, since the machine may be busy with others.
 pub(crate) fn patient(url: &str) -> RedisStoreBuilder {
-    let patience = Duration::from_secs(1);
+    let patience = Duration::from_secs(5);
     RedisStore::builder(url)
         .unwrap()
         .with_response_limit(patience)

@@ -5,9 +5,14 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use conformance_tests::servers::{self, Signal};
 use redis::Connection;
+
+/// A silence that no server reaches unless it is dead, however busy the machine is: for deployments
+/// of which none is to be replaced.
+pub(crate) const STEADY: Duration = Duration::from_secs(15);
 
 /// A running server. Dropping it stops the process and removes its directory.
 pub(crate) struct Server {
@@ -46,6 +51,10 @@ impl Server {
     pub(crate) fn signal(&self, name: &str) {
         let signal = if name == "STOP" { Signal::Stop } else { Signal::Continue };
         self.inner.signal(signal).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    pub(crate) fn inner(&self) -> &servers::Server {
+        &self.inner
     }
 
     pub(crate) fn url(&self) -> String {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Server, ServerError, Tls, wait_for};
 
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// The name that the Sentinels know the group by.
 const MASTER: &str = "mine";
@@ -27,7 +27,7 @@ impl Sentinels {
     ///
     /// # Errors
     ///
-    /// One of them cannot be started, or they do not find each other within 20 s.
+    /// One of them cannot be started, or they do not find each other within a minute.
     pub fn start(args: &[&str], down_after: Duration) -> Result<Self, ServerError> {
         Self::start_with(args, down_after, None)
     }
@@ -69,6 +69,18 @@ impl Sentinels {
             Self { data: [primary, replica], sentinels: [sentinel()?, sentinel()?, sentinel()?] };
         wait_for("the Sentinels to find each other", START_LIMIT, || group.is_whole())?;
         Ok(group)
+    }
+
+    /// From now on a primary that is silent for `down_after` is replaced.
+    ///
+    /// # Errors
+    ///
+    /// A Sentinel that runs does not take it.
+    pub fn replace_after(&self, down_after: Duration) -> Result<(), ServerError> {
+        let down_after = down_after.as_millis().to_string();
+        let command = ["SENTINEL", "SET", MASTER, "down-after-milliseconds", &down_after];
+        let mut running = self.sentinels.iter().filter(|sentinel| sentinel.is_up());
+        running.try_for_each(|sentinel| sentinel.run::<()>(&command))
     }
 
     /// Whether the replica is in step, and every Sentinel knows it and the other two.

@@ -13,10 +13,10 @@ use super::tls::{self, Tls};
 use super::{ServerError, free_port, wait_for};
 
 /// How long a server may take to answer its first `PING`.
-const START_LIMIT: Duration = Duration::from_secs(15);
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long opening a connection may take.
-const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a command may take, so that a paused server holds nobody up for ever.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
@@ -112,7 +112,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// It cannot be started, or does not answer within 15 s.
+    /// It cannot be started, or does not answer within a minute.
     pub fn spawn(&mut self) -> Result<(), ServerError> {
         let binary = std::env::var("REDIS_SERVER_BIN").unwrap_or_else(|_| "redis-server".into());
         let mut command = Command::new(&binary);
@@ -125,14 +125,18 @@ impl Server {
             .map_err(|error| ServerError::because(format!("starting {binary}"), error))?;
         self.child = Some(child);
         self.paused.store(false, Ordering::Relaxed);
-        wait_for("the server to answer", START_LIMIT, || {
-            self.try_run(&["PING"])
-                .is_ok_and(|pong| pong == redis::Value::SimpleString("PONG".into()))
-        })
-        .map_err(|error| {
+        wait_for("the server to answer", START_LIMIT, || self.answers()).map_err(|error| {
             let log = std::fs::read_to_string(self.log()).unwrap_or_default();
             ServerError::because(format!("{binary} did not start; its log: {log}"), error)
         })
+    }
+
+    /// Whether this very process answers, and not somebody else's on its port.
+    fn answers(&self) -> bool {
+        let pong = redis::Value::SimpleString("PONG".into());
+        let own = self.child.as_ref().map(|child| child.id().to_string());
+        self.try_run(&["PING"]).is_ok_and(|answer| answer == pong)
+            && self.info("server", "process_id") == own
     }
 
     /// Points the command to a file of configuration. An existing one is kept: a Sentinel has itself
@@ -228,7 +232,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// It does not answer within 1 s.
+    /// It does not answer within 5 s.
     pub fn connect(&self) -> Result<Connection, ServerError> {
         let login =
             self.password.as_ref().map_or_else(String::new, |password| format!(":{password}@"));

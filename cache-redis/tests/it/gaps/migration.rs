@@ -1,6 +1,10 @@
 //! A slot that moves to another node of the cluster, with a step of the move between each pair of
 //! calls.
 
+use std::time::Duration;
+
+use conformance_tests::servers;
+
 use super::deployment::{Deployment, Place};
 use super::fault::Fault;
 use crate::support::Server;
@@ -22,11 +26,19 @@ fn nodes(deployment: &Deployment) -> (&Server, &Server) {
     (&cluster.primaries[0], &cluster.primaries[1])
 }
 
+/// Waits until no news of an earlier move is under way. What has not been heard of yet would make the
+/// next claim an old one; then in the end no node serves the slot.
+fn settle(deployment: &Deployment) {
+    let Deployment::Cluster(cluster) = deployment else { panic!("only a cluster has slots") };
+    servers::wait_for("the nodes to agree", Duration::from_secs(60), || cluster.agrees()).unwrap();
+}
+
 fn id(server: &Server) -> String {
     server.run(&["CLUSTER", "MYID"])
 }
 
 fn open(deployment: &mut Deployment, place: &Place) {
+    settle(deployment);
     let (from, to) = nodes(deployment);
     for slot in slots(from, place) {
         let _: String = to.run(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(from)]);
@@ -41,7 +53,7 @@ fn send(deployment: &Deployment, place: &Place, chosen: fn(&str) -> bool) {
     for slot in slots(from, place) {
         let keys: Vec<String> = from.run(&["CLUSTER", "GETKEYSINSLOT", &slot, "1000"]);
         for name in keys.iter().filter(|name| chosen(name)) {
-            let command = ["MIGRATE", "127.0.0.1", &port, name, "0", "1000", "REPLACE"];
+            let command = ["MIGRATE", "127.0.0.1", &port, name, "0", "20000", "REPLACE"];
             from.try_run(&command).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }
@@ -60,6 +72,7 @@ fn close(deployment: &mut Deployment, place: &Place) {
 
 /// Gives the slots back, empty, for the next run.
 fn back(deployment: &mut Deployment, place: &Place) {
+    settle(deployment);
     let (from, to) = nodes(deployment);
     for slot in slots(from, place) {
         let keys: Vec<String> = to.run(&["CLUSTER", "GETKEYSINSLOT", &slot, "1000"]);

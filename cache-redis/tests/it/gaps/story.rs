@@ -16,8 +16,8 @@ use crate::worker::{Worker, entry, key, tag};
 /// The steps of the story; gap `n` is before step `n`.
 pub(super) const STEPS: usize = 13;
 
-/// How soon caching must be back once the fault is over.
-const RECOVERY: Duration = Duration::from_secs(15);
+/// How soon caching must be back once the fault is over, on any machine. `application::*` measure it.
+const RECOVERY: Duration = Duration::from_secs(60);
 
 pub(super) struct Story<'n> {
     what: String,
@@ -41,7 +41,8 @@ impl<'n> Story<'n> {
         place: &'n Place,
         errors: bool,
     ) -> Self {
-        let patience = Duration::from_millis(if errors { 150 } else { 1_000 });
+        // Where no call may fail, the time limit must not be what fails it on a busy machine.
+        let patience = Duration::from_millis(if errors { 150 } else { 10_000 });
         let p1 = deployment.worker(&place.prefix, patience).await;
         let p2 = deployment.worker(&place.prefix, patience).await;
         Self {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conformance_tests::servers::{ServerError, Signal, wait_for};
+use conformance_tests::servers::{Cluster, ServerError, Signal, wait_for};
 
 use super::Field;
 use crate::deployment::{FAILOVER_AFTER, Topology};
@@ -84,6 +84,10 @@ pub(super) fn fail_over_while_paused(field: &mut Field<'_>) -> Result<(), Error>
 /// A shard's slot moves to another primary, key by key.
 pub(super) fn migrate(field: &mut Field<'_>) -> Result<(), Error> {
     let meta = format!("{}:m", field.some_shard());
+    // A slot that is moved while news of another move is under way may end up with nobody.
+    wait_for("the nodes to agree", FAILOVER_AFTER * 60, || {
+        Cluster::agree(&field.deployment.up().collect::<Vec<_>>())
+    })?;
     let primaries = field.deployment.primaries();
     // The others redirect.
     let owns = |place: &usize| {
