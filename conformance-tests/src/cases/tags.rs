@@ -4,10 +4,14 @@ use cache_core::entry::Content;
 use cache_core::key::Digest;
 use cache_core::store::{Invalidated, Lookup};
 use cache_core::tag::{MAX_TAG_BYTES, MAX_TAGS, Tag};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::count_is;
 use crate::case::{Stop, expect};
 use crate::cx::{Cx, Name, response, tag};
+
+/// Calls under way at a time, where there are thousands.
+const ABREAST: usize = 32;
 
 pub(super) async fn validity(cx: &Cx) -> Result<(), Stop> {
     let p1 = cx.first();
@@ -222,23 +226,32 @@ pub(super) async fn ten_thousand_keys_of_one_tag(cx: &Cx) -> Result<(), Stop> {
     let tag = cx.tag("t")?;
     let names = cx.keys(COUNT);
     let content = Content::Response(response(cx.now()));
-    for name in &names {
+    let fill = async |name: &Name| {
         let entry = cx.entry(name).tags([&tag]).content(content.clone()).build();
         // Beyond its promise the store may have no room; then there is nothing to find either.
         let put = async { p1.store().put(p1.store().begin(name.key()).await?, entry).await };
-        expect(put.await.is_ok(), || format!("expected no error from filling {name}"))?;
-    }
+        expect(put.await.is_ok(), || format!("expected no error from filling {name}"))
+    };
+    abreast(&names, fill).await?;
     p1.note("(10 000 keys filled)");
     let done = p2.invalidate([&tag]).await?;
     expect(done.removed <= COUNT, || format!("expected at most {COUNT}"))?;
     if cx.promise().entries as u64 >= COUNT {
         count_is(done, COUNT)?;
     }
-    for name in &names {
+    let is_miss = async |name: &Name| {
         let seen = p1.store().lookup(name.key(), &[]).await;
-        expect(matches!(seen, Ok(Lookup::Miss(_))), || format!("expected {name} to be a miss"))?;
-    }
-    Ok(())
+        expect(matches!(seen, Ok(Lookup::Miss(_))), || format!("expected {name} to be a miss"))
+    };
+    abreast(&names, is_miss).await
+}
+
+/// Many at a time, so that what takes long is the store's work and not the way to it.
+async fn abreast(
+    names: &[Name],
+    each: impl AsyncFn(&Name) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    stream::iter(names).map(Ok).try_for_each_concurrent(ABREAST, |name| each(name)).await
 }
 
 fn numbered(cx: &Cx, count: usize) -> Result<Vec<Tag>, Stop> {
