@@ -173,10 +173,7 @@ pub(crate) fn apply<B>(parts: &http::response::Parts, to: &mut HttpResponse<B>) 
 pub(crate) fn from_store(reply: &Reply) -> HttpResponse<()> {
     let mut response = blank();
     set_status(reply.status(), &mut response);
-    let lines = reply.fields().filter_map(|line| known::line(line, line_out));
-    for (name, value) in lines {
-        response.headers_mut().append(name, value);
-    }
+    known::put(reply, response.headers_mut(), line_out);
     response
 }
 

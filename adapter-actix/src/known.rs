@@ -1,99 +1,209 @@
-//! Lines of answers that this thread has converted before.
+//! Fields of answers that this thread has converted before.
 //!
 //! What lies in the store is sent again and again, and what the cache says of itself changes once a
-//! second. A line that was converted before is shared instead of copied. Only answers from the
-//! store come here: nothing that was meant for one client stays in memory.
+//! second. Lines that were converted before are shared instead of copied. Only answers that lie
+//! ready in the store are remembered: nothing that was meant for one client stays in memory.
 
 use std::cell::RefCell;
 
 use actix_web::http::header as framework;
+use cache_core::engine::Reply;
 use http::{HeaderName, HeaderValue};
 
-/// How many lines a thread remembers.
+/// The fields of how many answers a thread remembers.
 const PLACES: usize = 512;
 
-/// The longest value that is remembered, in bytes.
-const LONGEST: usize = 256;
+/// The most lines of an answer that is remembered.
+const MOST_LINES: usize = 24;
+
+/// The most bytes that its values have, all together.
+const MOST_BYTES: usize = 2048;
 
 type Line = (framework::HeaderName, framework::HeaderValue);
-
-struct Known {
-    name: HeaderName,
-    value: HeaderValue,
-    line: Line,
-}
 
 thread_local! {
     static KNOWN: RefCell<Vec<Option<Known>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The line in the framework's terms: what `convert` gives for it, or gave before.
-pub(crate) fn line(
-    (name, value): (&HeaderName, &HeaderValue),
+/// Puts an answer's fields into a table of the framework's: what `convert` gives for them, or gave
+/// before.
+pub(crate) fn put(
+    reply: &Reply,
+    to: &mut framework::HeaderMap,
     convert: impl Fn((&HeaderName, &HeaderValue)) -> Option<Line>,
-) -> Option<Line> {
-    if value.len() > LONGEST || value.is_sensitive() {
-        return convert((name, value));
-    }
-    let known = KNOWN.try_with(|known| {
-        let mut known = known.borrow_mut();
-        if known.is_empty() {
-            known.resize_with(PLACES, || None);
-        }
-        // A value that is sent again lies where it lay.
-        let place = known.get_mut(place_of(name, value))?;
-        if let Some(known) = place
-            && known.name == *name
-            && known.value == *value
-        {
-            return Some(known.line.clone());
-        }
-        let line = convert((name, value))?;
-        let (name, value) = (name.clone(), value.clone());
-        *place = Some(Known { name, value, line: line.clone() });
-        Some(line)
+) {
+    let known = reply.ready_fields().and_then(|ready| {
+        let known = KNOWN.try_with(|known| {
+            let mut known = known.borrow_mut();
+            if known.is_empty() {
+                known.resize_with(PLACES, || None);
+            }
+            let place = known.get_mut(usize::try_from(ready.number % PLACES as u64).ok()?)?;
+            let known = recalled(place, (ready.number, ready.own), || reply.fields(), &convert)?;
+            append(to, known.lines.iter().cloned());
+            Some(())
+        });
+        // Otherwise the thread ends.
+        known.ok().flatten()
     });
-    // The thread ends.
-    known.unwrap_or_else(|_| convert((name, value)))
+    if known.is_none() {
+        append(to, reply.fields().filter_map(convert));
+    }
 }
 
-/// Multiplied, so that what lies at regular distances does not share a place.
-fn place_of(name: &HeaderName, value: &HeaderValue) -> usize {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let lies_at = value.as_bytes().as_ptr().addr().wrapping_add(name.as_str().len());
-    let mixed = (lies_at as u64).wrapping_mul(ODD) >> 32;
-    usize::try_from(mixed).unwrap_or_default() % PLACES
+fn append(to: &mut framework::HeaderMap, lines: impl Iterator<Item = Line>) {
+    for (name, value) in lines {
+        to.append(name, value);
+    }
+}
+
+/// What is known of the fields with this number, the first of which are the cache's own, as they
+/// are now; `None` if they are not to be remembered.
+fn recalled<'p, 'f, F>(
+    place: &'p mut Option<Known>,
+    (number, own): (u64, usize),
+    fields: impl Fn() -> F,
+    convert: &impl Fn((&HeaderName, &HeaderValue)) -> Option<Line>,
+) -> Option<&'p mut Known>
+where
+    F: Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
+{
+    if let Some(known) = place {
+        if known.number == number {
+            known.used = true;
+            let follows = known.follow(fields().take(own), convert);
+            return place.as_mut().filter(|_| follows);
+        }
+        // What is asked for often is not driven out by what is asked for once.
+        if std::mem::take(&mut known.used) {
+            return None;
+        }
+    }
+    *place = Known::of((number, own), fields(), convert);
+    place.as_mut()
+}
+
+struct Known {
+    number: u64,
+    /// The values of the first lines, as they were.
+    own: Vec<HeaderValue>,
+    lines: Vec<Line>,
+    /// Asked for since others last wanted the place.
+    used: bool,
+}
+
+impl Known {
+    /// `None` if they are too many, or not to be remembered.
+    fn of<'f>(
+        (number, own): (u64, usize),
+        fields: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
+        convert: &impl Fn((&HeaderName, &HeaderValue)) -> Option<Line>,
+    ) -> Option<Self> {
+        let mut known = Self { number, own: Vec::new(), lines: Vec::new(), used: false };
+        let mut bytes = 0;
+        for (name, value) in fields {
+            bytes += value.len();
+            if bytes > MOST_BYTES || known.lines.len() == MOST_LINES || value.is_sensitive() {
+                return None;
+            }
+            if known.own.len() < own {
+                known.own.push(value.clone());
+            }
+            known.lines.push(convert((name, value))?);
+        }
+        Some(known)
+    }
+
+    /// Converts what has changed; false if that cannot be.
+    fn follow<'f>(
+        &mut self,
+        own: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
+        convert: &impl Fn((&HeaderName, &HeaderValue)) -> Option<Line>,
+    ) -> bool {
+        let mut known = self.own.iter_mut().zip(&mut self.lines);
+        for line in own {
+            let Some((known, converted)) = known.next() else { return false };
+            if known == line.1 {
+                continue;
+            }
+            let Some(changed) = convert(line) else { return false };
+            (*known, *converted) = (line.1.clone(), changed);
+        }
+        known.next().is_none()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
-    #[test]
-    fn a_line_is_converted_once() {
-        let name = HeaderName::from_static("x-known");
-        let value = HeaderValue::from_static("a value");
-        let convert = |(name, value): (&HeaderName, &HeaderValue)| {
-            let name = framework::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
-            Some((name, framework::HeaderValue::from_bytes(value.as_bytes()).ok()?))
-        };
-        let first = line((&name, &value), convert).unwrap();
-        let again = line((&name, &value), |_| None).unwrap();
-        assert_eq!((first.0.as_str(), first.1.as_bytes()), ("x-known", &b"a value"[..]));
-        assert_eq!(first, again);
+    type Lines = [(&'static str, &'static str)];
+
+    /// One place, and how many lines were converted for it.
+    #[derive(Default)]
+    struct Place {
+        known: Option<Known>,
+        converted: Cell<usize>,
+    }
+
+    impl Place {
+        /// The number of lines converted for this answer, whose first line is the cache's own;
+        /// `None` if it is not remembered.
+        fn ask(&mut self, number: u64, lines: &Lines) -> Option<usize> {
+            let header = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            let headers: Vec<_> = lines.iter().map(header).collect();
+            let convert = |(name, value): (&HeaderName, &HeaderValue)| {
+                self.converted.set(self.converted.get() + 1);
+                let name = framework::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+                Some((name, framework::HeaderValue::from_bytes(value.as_bytes()).ok()?))
+            };
+            self.converted.set(0);
+            let fields = || headers.iter().map(|(name, value)| (name, value));
+            let known = recalled(&mut self.known, (number, 1), fields, &convert)?;
+            let given = known.lines.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+            assert!(given.eq(lines.iter().map(|(name, value)| (*name, value.as_bytes()))));
+            Some(self.converted.get())
+        }
     }
 
     #[test]
-    fn another_name_and_another_value_are_told_apart() {
-        let value = HeaderValue::from_static("the same bytes");
-        let names = ["x-one", "x-two"].map(HeaderName::from_static);
-        let asked = std::cell::Cell::new(0);
-        for name in &names {
-            line((name, &value), |_| {
-                asked.set(asked.get() + 1);
-                None
-            });
-        }
-        assert_eq!(asked.get(), 2);
+    fn lines_are_converted_once_and_then_when_they_change() {
+        let mut place = Place::default();
+        assert_eq!(place.ask(1, &[("age", "1"), ("x-a", "a"), ("x-a", "b")]), Some(3));
+        assert_eq!(place.ask(1, &[("age", "1"), ("x-a", "a"), ("x-a", "b")]), Some(0));
+        assert_eq!(place.ask(1, &[("age", "2"), ("x-a", "a"), ("x-a", "b")]), Some(1));
+        assert_eq!(place.ask(1, &[("age", "2"), ("x-a", "a"), ("x-a", "b")]), Some(0));
+    }
+
+    #[test]
+    fn others_are_told_apart() {
+        let mut place = Place::default();
+        place.ask(1, &[("age", "1"), ("x-a", "a")]);
+        assert_eq!(place.ask(2, &[("age", "1"), ("x-a", "b")]), Some(2));
+        assert_eq!(place.ask(1, &[("age", "1"), ("x-a", "a")]), Some(2));
+    }
+
+    #[test]
+    fn what_is_asked_for_often_keeps_its_place() {
+        let (mut place, often, once) = (Place::default(), [("age", "1")], [("age", "2")]);
+        place.ask(1, &often);
+        place.ask(1, &often);
+        assert_eq!(place.ask(2, &once), None);
+        assert_eq!(place.ask(1, &often), Some(0));
+        place.ask(2, &once);
+        assert_eq!(place.ask(2, &once), Some(1));
+        assert_eq!(place.ask(2, &once), Some(0));
+    }
+
+    #[test]
+    fn large_ones_are_not_remembered() {
+        let long: &'static str = "x".repeat(MOST_BYTES).leak();
+        let mut place = Place::default();
+        assert_eq!(place.ask(1, &[("age", "1"), ("x-a", long)]), None);
+        assert_eq!(place.ask(2, &[("age", long)]), Some(1));
     }
 }

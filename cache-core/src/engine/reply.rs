@@ -11,7 +11,6 @@ use crate::entry::{Entry, StoredHead};
 use crate::field::conditional;
 use crate::field::notes::Noted;
 use crate::head::RequestHead;
-use crate::key::Digest;
 use crate::policy::Rules;
 use crate::policy::freshness::Freshness;
 use crate::reason::{Forwarded, Reason};
@@ -49,6 +48,16 @@ enum Made {
     Response(Response<ReplyBody>),
 }
 
+/// By which an adapter finds again what it has made of the fields of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadyFields {
+    /// No other fields of this process have this number.
+    pub number: u64,
+    /// How many of the lines, the first ones, have other values in other answers.
+    pub own: usize,
+}
+
 impl Reply {
     /// The status.
     #[must_use]
@@ -76,15 +85,14 @@ impl Reply {
         stored.zip(values).map(|((name, value), own)| (name, own.unwrap_or(value)))
     }
 
-    /// A number that the answers of one stored response share, and those of others rarely: to find
-    /// again what was made of them. `None` where an answer was made for one request.
+    /// Which fields these are, where they lie ready in the store; `None` where they were put
+    /// together for one request.
     #[must_use]
-    pub fn likeness(&self) -> Option<u64> {
+    pub fn ready_fields(&self) -> Option<ReadyFields> {
         match &self.0 {
-            Made::Ready { entry, not_modified, .. } => {
-                let key = entry.key();
-                let variant = key.variant().map_or(0, Digest::fold);
-                Some(key.primary().fold() ^ variant ^ u64::from(*not_modified))
+            Made::Ready { entry, not_modified, own, .. } => {
+                let number = entry.response()?.headers.number(*not_modified)?;
+                Some(ReadyFields { number, own: own.iter().flatten().count() })
             }
             Made::Response(_) => None,
         }

@@ -1,5 +1,6 @@
 //! The fields of a stored response, laid out to be sent.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use http::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue};
@@ -21,6 +22,8 @@ pub struct StoredFields {
 #[derive(Clone, Debug)]
 struct Room {
     names: Arc<[HeaderName]>,
+    /// Tells the tables of a process apart.
+    number: u64,
     /// Behind all others the body's length is stated, which the response itself has not.
     length: bool,
 }
@@ -91,7 +94,8 @@ impl StoredFields {
             // A name occurs twice; there is no telling whose place it is.
             return self;
         }
-        let room = Room { names: Arc::clone(names), length: length.is_some() };
+        let room =
+            Room { names: Arc::clone(names), number: next_number(), length: length.is_some() };
         Self { map, room: Some(room), of_not_modified: OnceLock::new() }
     }
 
@@ -151,6 +155,11 @@ impl StoredFields {
         other.map_or(&self.map, |map| &**map)
     }
 
+    /// What tells the table that is made ready apart from all others.
+    pub(crate) fn number(&self, not_modified: bool) -> Option<u64> {
+        Some(self.room.as_ref()?.number * 2 + u64::from(not_modified))
+    }
+
     /// The table as it is, with the room in it.
     pub(crate) const fn table(&self) -> &HeaderMap {
         &self.map
@@ -176,6 +185,11 @@ impl StoredFields {
             .as_ref()
             .is_some_and(|room| room.names.contains(name) || room.length && *name == CONTENT_LENGTH)
     }
+}
+
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// A table with room for so many lines. Most of a great many share their names and need no place of
