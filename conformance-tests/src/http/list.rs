@@ -33,6 +33,7 @@ macro_rules! __http_scenarios {
                 c016_unsafe_methods_are_never_cached_by_default: Shared "C16 C17",
                 c018_head_is_answered_from_a_stored_get: Shared "C18",
                 c018_head_has_its_own_entry_and_never_fills_get: Shared "C18",
+                c016_other_methods_are_refused_by_the_framework: Shared "contract",
                 c019_opted_in_method_has_its_body_in_the_key: Shared "C19",
                 c019_key_body_is_bounded: Shared "C19",
             }

@@ -19,6 +19,29 @@ pub(super) async fn c016_unsafe_methods_are_never_cached_by_default(
     Ok(())
 }
 
+pub(super) async fn c016_other_methods_are_refused_by_the_framework(
+    s: &Server,
+) -> Result<(), Failure> {
+    let cached = format!("/n/{}", s.id());
+    let cases = [
+        ("POST", cached.as_str(), "GET"),
+        ("OPTIONS", "/users/1", "PATCH"),
+        ("GET", "/users/1/refresh", "POST"),
+        ("GET", "/admin/invalidate", "POST"),
+        ("HEAD", "/admin/enable", "POST"),
+        ("POST", "/admin/counts", "GET"),
+        ("DELETE", "/cas/r", "PUT"),
+    ];
+    for (method, target, allowed) in cases {
+        let answer = s.ask(method, target).await?.status(405)?;
+        let allow = answer.field("allow").unwrap_or_default();
+        expect(allow.contains(allowed), format!("`Allow` with {allowed}"), &answer)?;
+    }
+    s.ask("HEAD", "/admin/counts").await?.status(200)?;
+    s.ask("HEAD", "/nowhere").await?.status(404)?;
+    Ok(())
+}
+
 pub(super) async fn c018_head_is_answered_from_a_stored_get(s: &Server) -> Result<(), Failure> {
     let target = format!("/multi?{}", s.id());
     let get = s.get(&target).await?.miss()?;

@@ -10,6 +10,7 @@ use testbed_common::admin::{self, Invalidate, Thought};
 use testbed_common::answer::{self, Object};
 use testbed_common::bed::Bed;
 
+use super::read;
 use crate::app::{Application, Mount};
 use crate::reply::{RawQuery, reply};
 
@@ -30,13 +31,14 @@ pub(crate) fn routes() -> Mount {
         switch(query.get(), "fail", |fails| bed.set_origin_fails(fails))
     };
     Box::new(move |app| {
-        app.route("/admin/invalidate", web::post().to(invalidate))
-            .route("/admin/enable", web::post().to(enable))
-            .route("/admin/counts", web::get().to(counts))
-            .route("/admin/keys", web::get().to(keys))
-            .route("/admin/stats", web::get().to(stats))
-            .route("/admin/explain", web::post().to(explain))
-            .route("/admin/origin", web::post().to(origin));
+        // Resources, not routes of the application: these answer 405 to other methods.
+        app.service(web::resource("/admin/invalidate").route(web::post().to(invalidate)))
+            .service(web::resource("/admin/enable").route(web::post().to(enable)))
+            .service(web::resource("/admin/counts").route(read().to(counts)))
+            .service(web::resource("/admin/keys").route(read().to(keys)))
+            .service(web::resource("/admin/stats").route(read().to(stats)))
+            .service(web::resource("/admin/explain").route(web::post().to(explain)))
+            .service(web::resource("/admin/origin").route(web::post().to(origin)));
     })
 }
 
