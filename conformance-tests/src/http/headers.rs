@@ -57,6 +57,17 @@ pub(super) async fn c024_connection_fields_are_not_replayed(s: &Server) -> Resul
     equal("x-end", &hit.lines("x-end"), &vec!["1".to_owned()])
 }
 
+pub(super) async fn c024_the_framing_is_the_servers(s: &Server) -> Result<(), Failure> {
+    for field in ["content-length:3", "transfer-encoding:chunked"] {
+        let target = format!("/hdr?set={field}&set=x-end:1&{}", s.id());
+        let miss = s.get(&target).await?.miss()?;
+        let hit = s.get(&target).await?.hit()?;
+        equal("the body", &hit.body, &miss.body)?;
+        equal("x-end", &hit.lines("x-end"), &vec!["1".to_owned()])?;
+    }
+    Ok(())
+}
+
 /// The members of `Vary`, sorted; and whether any occurs twice.
 fn vary(lines: &[String]) -> Vec<String> {
     let mut names: Vec<String> = lines

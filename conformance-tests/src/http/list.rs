@@ -64,6 +64,7 @@ macro_rules! __http_scenarios {
                 c003_status_header_is_configurable: Fresh "C3 C4",
                 c005_no_status_header_on_what_is_not_stored: Shared "C5 C102",
                 c024_connection_fields_are_not_replayed: Shared "C24",
+                c024_the_framing_is_the_servers: Shared "contract",
                 c045_vary_emitted_and_merged: Fresh "C37 C45",
                 c046_vary_star_is_never_stored: Shared "C46",
                 c047_handlers_vary_is_honoured: Shared "C47",

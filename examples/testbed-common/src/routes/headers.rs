@@ -1,7 +1,9 @@
 //! Routes about header fields.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, VARY};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING, VARY,
+};
 use http::{Response, StatusCode};
 
 use super::plain::{bodiless, final_status};
@@ -27,8 +29,13 @@ fn fields(query: Option<&str>) -> Result<Vec<(HeaderName, HeaderValue)>, BadFiel
         .collect()
 }
 
-/// A response with these fields in place of its own of the same kind.
-fn with(mut response: Response<Bytes>, fields: Vec<(HeaderName, HeaderValue)>) -> Response<Bytes> {
+/// A response with these fields in place of its own of the same kind. Those of the framing are the
+/// server's: hyper hangs up on a handler that sends them, actix overwrites them.
+fn with(
+    mut response: Response<Bytes>,
+    mut fields: Vec<(HeaderName, HeaderValue)>,
+) -> Response<Bytes> {
+    fields.retain(|(name, _)| !matches!(*name, CONTENT_LENGTH | TRANSFER_ENCODING));
     if fields.iter().any(|(name, _)| *name == CONTENT_TYPE) {
         response.headers_mut().remove(CONTENT_TYPE);
     }
