@@ -146,6 +146,7 @@ impl Policy {
         /// Whether concurrent requests share one run of the handler. Default on.
         coalesce: Coalesce => coalesce;
         /// The largest body that is stored, in bytes. Default 8 MiB; a larger one streams through.
+        /// A store may have a limit of its own below it, as the memory store has (8 MiB, too).
         max_body: usize => max_body;
         /// How long after the request a response may still be stored. Default 60 s.
         max_fill: Duration => Span(max_fill);

@@ -57,6 +57,7 @@ macro_rules! __http_scenarios {
                 c029_a_broken_stream_is_not_stored: Shared "C29",
                 c029_an_aborted_client_stores_the_whole_or_nothing: Shared "C29 C95",
                 c030_largest_body: Fresh "C30",
+                c030_the_limit_may_be_raised: Fresh "C30",
                 c030_a_stream_over_the_limit_passes_untouched: Fresh "C30",
                 c030_default_limit_is_8_mib: Shared "C30",
             }

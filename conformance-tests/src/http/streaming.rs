@@ -89,6 +89,13 @@ pub(super) async fn c030_largest_body(s: &Server) -> Result<(), Failure> {
     Ok(())
 }
 
+pub(super) async fn c030_the_limit_may_be_raised(s: &Server) -> Result<(), Failure> {
+    let s = s.with_policy(r#"{"max_body":9000000}"#).await?;
+    s.get("/bytes/9000000").await?.miss()?;
+    let answer = s.get("/bytes/9000000").await?.hit()?;
+    equal("the length", &answer.body.len(), &9_000_000)
+}
+
 pub(super) async fn c030_a_stream_over_the_limit_passes_untouched(
     s: &Server,
 ) -> Result<(), Failure> {

@@ -13,6 +13,12 @@ use crate::args::Options;
 /// How many keys `/admin/keys` lists at most where the store has a limit.
 const KEY_LIMIT: usize = 100_000;
 
+/// What the memory store takes by default, in bytes.
+const DEFAULT_MAX_BODY: u64 = 8 << 20;
+
+/// What the memory store takes at most: two of them must fit into its 256 MiB.
+const LARGEST_BODY: u64 = 128 << 20;
+
 /// A store, opened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -45,7 +51,7 @@ impl Opened {
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
         let scheme = options.store.split(':').next().unwrap_or_default();
         match scheme {
-            "memory" if options.store == "memory" => Ok(Self::Memory(MemoryStore::new())),
+            "memory" if options.store == "memory" => memory(options).map(Self::Memory),
             "redis" | "rediss" | "unix" | "redis-sentinel" | "rediss-sentinel"
             | "redis-cluster" | "rediss-cluster" => {
                 let failed = |error: cache_redis::ConnectError| OpenError::Failed(chain(&error));
@@ -92,6 +98,19 @@ impl Opened {
         keys.sort_unstable();
         Ok(keys)
     }
+}
+
+/// A memory store with room for what the policy lets in.
+fn memory(options: &Options) -> Result<MemoryStore, OpenError> {
+    let failed = |error: &dyn Error| OpenError::Failed(chain(error));
+    let policy = serde_json::to_value(&options.policy).map_err(|error| failed(&error))?;
+    let Some(max_body) = policy.get("max_body").and_then(serde_json::Value::as_u64) else {
+        return Ok(MemoryStore::new());
+    };
+    // Less than its default does a store no good: the engine minds the policy's limit itself.
+    let max_body = max_body.clamp(DEFAULT_MAX_BODY, LARGEST_BODY);
+    let builder = MemoryStore::builder().max_body(max_body);
+    builder.build().map_err(|error| failed(&error))
 }
 
 /// An error with its causes, in one line.
