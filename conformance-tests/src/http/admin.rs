@@ -120,6 +120,28 @@ pub(super) async fn c089_unusable_stores_are_refused(s: &Server) -> Result<(), F
     Ok(())
 }
 
+pub(super) async fn c089_bad_arguments_are_named(s: &Server) -> Result<(), Failure> {
+    let cases = [
+        (["--listen", "nowhere"], "--listen"),
+        (["--workers", "0"], "--workers"),
+        (["--workers", "1000000"], "--workers"),
+        (["--cas-file", "/dev/null/registers"], "--cas-file"),
+        (["--nonsense", "1"], "--nonsense"),
+    ];
+    for (arguments, named) in cases {
+        match s.try_fresh(&arguments).await? {
+            Err(StartError::Refused { line, code, message }) => {
+                equal(named, &code, &Some(2))?;
+                equal("standard output", &line, &String::new())?;
+                expect(message.contains(named), format!("{named} named"), &message)?;
+            }
+            Err(error) => return Err(Failure::new("a refusal", error)),
+            Ok(_) => return Err(Failure::new(format!("{arguments:?} to be refused"), "a start")),
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn c094_switch(s: &Server) -> Result<(), Failure> {
     let switch =
         async |on: &str| s.send(&Request::post(format!("/admin/enable?on={on}"), "")).await;

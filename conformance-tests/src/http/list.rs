@@ -168,6 +168,7 @@ macro_rules! __http_scenarios {
                 c089_starts_and_stops_with_its_process: Fresh "C89",
                 c089_bad_policies_are_named: Fresh "contract",
                 c089_unusable_stores_are_refused: Fresh "C89",
+                c089_bad_arguments_are_named: Fresh "contract",
                 c094_switch: Alone "C94",
                 c097_independent_caches: Fresh "C97 C98",
                 c097_independent_caches_of_one_process: Alone "C97 C98",

@@ -1,9 +1,11 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use cache_core::Policy;
@@ -18,11 +20,15 @@ Options:
                     redis-cluster://… [default: memory]
   --prefix PREFIX   what the store's keys begin with [default: tb:]
   --policy JSON     settings laid over the application-wide policy, such as {\"ttl\":\"5s\"}
-  --workers N       worker threads [default: the number of cores]
-  --store-timeout D the longest one call of the store may take, such as 2s [default: 250ms]
+  --workers N       worker threads, 1 to 512 [default: the number of cores]
+  --store-timeout D the longest that one call of the store may take, such as 2s
+                    [default: 250ms]
   --cas-file DIR    keep the registers of /cas in this directory, for several processes
   -h, --help        print this text
 ";
+
+/// The most worker threads: as many as actix starts.
+const MAX_WORKERS: usize = 512;
 
 /// What to do.
 #[derive(Debug)]
@@ -79,12 +85,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, l
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
-            Long("listen") => options.listen = parser.value()?.parse()?,
+            Long("listen") => options.listen = value(&mut parser, "--listen")?,
             Long("store") => options.store = parser.value()?.string()?,
             Long("prefix") => options.prefix = parser.value()?.string()?,
-            Long("workers") => options.workers = parser.value()?.parse()?,
+            Long("workers") => options.workers = workers(&mut parser)?,
             Long("store-timeout") => {
-                let limit: Span = parser.value()?.parse()?;
+                let limit: Span = value(&mut parser, "--store-timeout")?;
                 options.store_timeout = Some(limit.0);
             }
             Long("cas-file") => options.cas_dir = Some(parser.value()?.into()),
@@ -99,6 +105,23 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, l
         }
     }
     Ok(Command::Serve(Box::new(options)))
+}
+
+/// The value of an option, which a refusal names.
+fn value<T: FromStr<Err: Display>>(
+    parser: &mut lexopt::Parser,
+    option: &str,
+) -> Result<T, lexopt::Error> {
+    let text = parser.value()?.string()?;
+    text.parse().map_err(|error| format!("{option} {text:?}: {error}").into())
+}
+
+fn workers(parser: &mut lexopt::Parser) -> Result<NonZeroUsize, lexopt::Error> {
+    let text = parser.value()?.string()?;
+    let count = text.parse().ok().filter(|count: &NonZeroUsize| count.get() <= MAX_WORKERS);
+    count.ok_or_else(|| {
+        format!("--workers {text:?}: expected a number from 1 to {MAX_WORKERS}").into()
+    })
 }
 
 #[cfg(test)]
@@ -140,7 +163,11 @@ mod tests {
         for (arguments, expected) in [
             (&["--listen"][..], "--listen"),
             (&["--nonsense"], "--nonsense"),
-            (&["--workers", "0"], "0"),
+            (&["--listen", "nowhere"], "--listen \"nowhere\""),
+            (&["--workers", "0"], "--workers \"0\""),
+            (&["--workers", "many"], "--workers \"many\""),
+            (&["--workers", "513"], "1 to 512"),
+            (&["--store-timeout", "soon"], "--store-timeout"),
             (&["--policy", r#"{"tll":"5s"}"#], "tll"),
             (&["--policy", r#"{"ttl":"soon"}"#], "ttl"),
             (&["--policy", r#"{"status_header":{"name":"a b"}}"#], "status_header"),

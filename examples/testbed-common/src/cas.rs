@@ -26,7 +26,10 @@ impl Registers {
         Ok(Self(match dir {
             None => Kind::Here(Mutex::default()),
             Some(dir) => {
-                std::fs::create_dir_all(&dir)?;
+                std::fs::create_dir_all(&dir).map_err(|error| {
+                    let message = format!("--cas-file {:?}: {error}", dir.display());
+                    io::Error::new(error.kind(), message)
+                })?;
                 Kind::Shared(dir)
             }
         }))
