@@ -263,6 +263,10 @@ fn methods(spec: &Spec) -> Result<Vec<Method>, PolicyError> {
         Ok(Method::CONNECT | Method::TRACE | Method::OPTIONS) | Err(_) => {
             Err(PolicyError::new("methods", name.clone(), "is not a method that can be cached"))
         }
+        // Methods are case-sensitive (RFC 9110 §9.1): `get` is another method, which no client sends.
+        Ok(method) if method.as_str().chars().any(|c| c.is_ascii_lowercase()) => {
+            Err(PolicyError::new("methods", name.clone(), "must be written in capitals"))
+        }
         Ok(method) => Ok(method),
     };
     names.iter().map(parse).collect()
@@ -412,6 +416,9 @@ fn downstream(spec: &Spec) -> Result<DownstreamValue, PolicyError> {
         Downstream::Leave => DownstreamValue::Leave,
         Downstream::MaxAgeRemaining => DownstreamValue::MaxAgeRemaining,
         Downstream::NoStore => DownstreamValue::NoStore,
+        Downstream::Fixed(text) if text.trim().is_empty() => {
+            return Err(PolicyError::new("downstream", text, "says nothing"));
+        }
         Downstream::Fixed(text) => DownstreamValue::Fixed(value("downstream", &text)?),
     })
 }

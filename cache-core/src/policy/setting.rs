@@ -239,7 +239,7 @@ pub enum SetCookie {
 
 /// A namespace, and how it stands to the application's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = r#"null or {"name":"users","combine":"concat"}"#)]
 #[non_exhaustive]
 pub struct Namespace {
     /// Its name; `:` separates levels.
@@ -432,7 +432,11 @@ pub enum Downstream {
 
 /// The field that says `HIT` or `MISS`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = r#"null or {"name":"X-Cache","hit":"HIT","miss":"MISS"}"#
+)]
 #[non_exhaustive]
 pub struct StatusHeader {
     /// Its name.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A duration that reads and writes itself as a number and a unit: `ms`, `s`, `m`, `h` or `d`.
+/// A duration that reads and writes itself as a number and a unit: `ms`, `s`, `m`, `h` or `d`; 0
+/// may do without one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_structs, reason = "a transparent wrapper")]
 pub struct Span(pub Duration);
@@ -29,6 +30,8 @@ impl FromStr for Span {
             "m" => 60_000,
             "h" => 3_600_000,
             "d" => 86_400_000,
+            // Nothing needs no unit.
+            "" if number == 0 => 0,
             _ => return Err(problem("needs a unit (ms, s, m, h or d)")),
         };
         let total = number.checked_mul(millis).ok_or_else(|| problem("is too long"))?;
@@ -82,6 +85,7 @@ mod tests {
         assert_eq!("90s".parse(), Ok(Span(Duration::from_secs(90))));
         assert_eq!("400ms".parse(), Ok(Span(Duration::from_millis(400))));
         assert_eq!("2h".parse::<Span>().unwrap().to_string(), "7200s");
+        assert_eq!("0".parse::<Span>().unwrap().to_string(), "0s");
         for bad in ["", "60", "-5s", "1.5s", "s", "99999999999999999999s", "5 s", "5w"] {
             let error = bad.parse::<Span>().unwrap_err();
             assert!(error.contains(&format!("{bad:?}")), "{error}");

@@ -239,8 +239,5 @@ pub fn ttl(spec: &str) -> Result<Policy, String> {
 
 /// The lives that `/ttl/{spec}` names without a calendar.
 pub(crate) fn fixed(spec: &str) -> Option<Duration> {
-    if spec == "0" {
-        return Some(Duration::ZERO);
-    }
     spec.parse::<cache_core::policy::Span>().ok().map(|span| span.0)
 }
