@@ -225,11 +225,12 @@ impl RedisStoreBuilder {
             connections: self.connections,
             breaker: self.breaker,
         };
+        let at = format!(" at {}", self.target.place);
         let topology = Topology::new(self.target.place, dial, self.sentinel_credentials, &layout);
         // No request waits yet, so the first connections may take what they need.
         let limit = self.connect_limit.saturating_add(settings.response_limit);
         let store = RedisStore::new(layout, topology, settings, self.clock);
-        match (store.ready_within(limit).await, start) {
+        match (store.ready_within(limit, &at).await, start) {
             (Ok(()), _) => {}
             (Err(error), Start::Lenient) if error.is_transient() => {
                 tracing::warn!(%error, "the Redis store starts without its server");

@@ -55,8 +55,9 @@ pub enum ConnectError {
 pub(crate) enum Fault {
     #[error("no complete answer within {0:?}")]
     TimedOut(Duration),
-    #[error("the connection failed")]
-    Transport(#[source] Arc<RedisError>),
+    /// Its text holds what the operating system said.
+    #[error("the connection failed: {0}")]
+    Transport(Arc<RedisError>),
     #[error("the server said {code} {detail}")]
     Server { code: String, detail: String },
     #[error("the circuit breaker is open: {0}")]

@@ -110,9 +110,9 @@ impl RedisStore {
     }
 
     /// Whether every shard can be used, asked within this time.
-    pub(crate) async fn ready_within(&self, limit: Duration) -> Result<(), StoreError> {
+    pub(crate) async fn ready_within(&self, limit: Duration, at: &str) -> Result<(), StoreError> {
         let ready = self.inner.ready(limit).await;
-        ready.map_err(|fault| fault.into_error("checking the Redis store"))
+        ready.map_err(|fault| fault.into_error(format!("checking the Redis store{at}")))
     }
 
     /// Lists at most `limit` names of this store's keys, for people; in no order.
@@ -200,7 +200,7 @@ impl Store for RedisStore {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
-        self.ready_within(self.inner.settings.response_limit).await
+        self.ready_within(self.inner.settings.response_limit, "").await
     }
 
     async fn close(&self) {

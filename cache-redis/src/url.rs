@@ -163,6 +163,22 @@ impl fmt::Display for Address {
     }
 }
 
+/// Without credentials: error messages name it.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let listed = |addresses: &[Address]| {
+            addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            Self::Single(address) => address.fmt(f),
+            Self::Sentinel { sentinels, master } => {
+                write!(f, "{master} of the Sentinels {}", listed(sentinels))
+            }
+            Self::Cluster { seeds } => write!(f, "the cluster of {}", listed(seeds)),
+        }
+    }
+}
+
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")

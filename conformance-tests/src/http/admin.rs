@@ -104,16 +104,19 @@ pub(super) async fn c089_bad_policies_are_named(s: &Server) -> Result<(), Failur
 
 pub(super) async fn c089_unusable_stores_are_refused(s: &Server) -> Result<(), Failure> {
     let stores = [
-        "nonsense",
-        "redis://:secret@127.0.0.1:1/0",
-        "redis://127.0.0.1:notaport",
-        "unix:///nonexistent/redis.sock",
+        ("nonsense", "nonsense"),
+        ("redis://:secret@127.0.0.1:1/0", "127.0.0.1:1"),
+        ("redis://127.0.0.1:notaport", "port"),
+        ("unix:///nonexistent/redis.sock", "/nonexistent/redis.sock"),
     ];
-    for store in stores {
+    for (store, named) in stores {
         match s.try_fresh(&["--store", store]).await? {
             Err(StartError::Refused { code, message, .. }) => {
                 equal(store, &code, &Some(2))?;
-                expect(!message.is_empty(), "a reason", &message)?;
+                expect(message.contains(named), format!("{named} named"), &message)?;
+                let causes: Vec<&str> = message.trim().split(": ").collect();
+                let repeated = causes.windows(2).any(|pair| pair.first() == pair.last());
+                expect(!repeated, "each cause once", &message)?;
                 expect(!message.contains("secret"), "no password", &message)?;
             }
             Err(error) => return Err(Failure::new("a refusal", error)),
