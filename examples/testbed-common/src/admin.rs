@@ -142,7 +142,10 @@ impl Thought {
 pub fn explained(explanation: Option<&Explanation>) -> Response<Bytes> {
     match explanation {
         Some(explanation) => Object::new().field("decisions", &explanation.decisions).ok(),
-        None => answer::error(StatusCode::NOT_FOUND, "no cached route takes this request"),
+        None => answer::error(
+            StatusCode::NOT_FOUND,
+            "no cached route takes this request, or its guard refuses it",
+        ),
     }
 }
 
