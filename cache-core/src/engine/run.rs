@@ -424,7 +424,7 @@ async fn gather<B: Body>(body: &mut B, size: u64) -> Gathered<B::Error> {
 }
 
 /// How many pieces of a body are taken at once.
-const MAX_GATHERED: usize = 1 << 12;
+const MAX_GATHERED: usize = 1 << 16;
 
 /// A body to be stored. It may be a slice, and would keep the buffer that it was cut from, which no
 /// store counts; unless it is large, it is copied.
