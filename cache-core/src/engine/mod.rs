@@ -15,6 +15,7 @@ mod flight;
 pub(crate) mod function;
 #[cfg(feature = "mutants")]
 pub mod mutant;
+mod nested;
 mod partial;
 mod prepare;
 mod recall;
