@@ -242,6 +242,24 @@ async fn c100_a_stored_entry_does_not_alias_a_live_response() {
 }
 
 #[tokio::test]
+async fn c036_a_declared_query_without_parameters_is_invalidated_by_the_path() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Search {
+        q: Option<String>,
+    }
+    let cache = Cache::new(MemoryStore::new());
+    let layer = cache.layer(minute().query_declared::<Search>()).unwrap();
+    let app = Router::new().route("/x", get(|| async { "x" }).layer(layer));
+    for (asked, named) in [("/x", "/x"), ("/x?other=1", "/x"), ("/x?q=1&other=2", "/x?q=1")] {
+        assert_eq!(wire::get(&app, asked).await.cache(), "MISS");
+        assert_eq!(wire::get(&app, asked).await.cache(), "HIT");
+        let done = cache.invalidate_keys([named]).await.unwrap();
+        assert_eq!((done.removed, wire::get(&app, asked).await.cache()), (1, "MISS"), "{asked}");
+        cache.clear().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn c036_a_declared_query_is_normalised() {
     #[derive(serde::Serialize, serde::Deserialize)]
     struct Search {

@@ -212,7 +212,8 @@ impl Policy {
 
     /// The query as a declared type: it is parsed, and what the type wrote back selects the
     /// response. Defaults, order, spelling and undeclared parameters then make no difference; the
-    /// handler should read the same type. A query that is no `T` bypasses the cache.
+    /// handler should read the same type. A query that is no `T` bypasses the cache. For
+    /// `invalidate_keys` a target has the query that the type writes, defaults included.
     pub fn query_declared<T>(self) -> Self
     where
         T: serde::de::DeserializeOwned + Serialize + 'static,

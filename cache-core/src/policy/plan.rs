@@ -274,7 +274,10 @@ pub(crate) fn key_name<'a>(
     }
     let uri = head.uri();
     if let Ok(Some(declared)) = declared_query(rules, uri.query()) {
-        return Cow::Owned(format!("{}?{declared}", uri.path()));
+        return match declared.as_str() {
+            "" => Cow::Borrowed(uri.path()),
+            declared => Cow::Owned(format!("{}?{declared}", uri.path())),
+        };
     }
     let Some(query) = uri.query() else { return Cow::Borrowed(uri.path()) };
     let segments = rules.query.segments(query);
