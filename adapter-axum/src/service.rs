@@ -128,12 +128,13 @@ enum Begun {
     Explain,
 }
 
+#[inline]
 fn begin(route: &Route, head: RequestHead<'_>) -> Begun {
     if head.extension::<Explain>().is_some() {
         return Begun::Explain;
     }
     match route.attend(&head) {
-        Step::Reply(reply) => Begun::Answered(reply.into_response().map(outgoing)),
+        Step::Reply(reply) => Begun::Answered(reply.into_response(outgoing)),
         Step::Forward(pending) => Begun::Pending(pending),
     }
 }

@@ -162,11 +162,11 @@ impl Lead {
     /// Nobody who joins from now on is given this flight's response. Called before the put.
     pub(crate) fn close(&self) {
         self.flight.phase.send_if_modified(|phase| {
-            let open = matches!(phase, Phase::Open | Phase::Streaming(_));
-            if open {
+            if matches!(phase, Phase::Open | Phase::Streaming(_)) {
                 *phase = Phase::Closed;
             }
-            open
+            // Nobody waits for this.
+            false
         });
     }
 
@@ -189,7 +189,10 @@ impl Lead {
         self.flights.slot(&self.key).fetch_add(1, Ordering::SeqCst);
         // Another may have taken its place.
         self.flights.open.remove_if(&self.key, |_, flight| Arc::ptr_eq(flight, &self.flight));
-        self.flight.phase.send_replace(Phase::Done(verdict));
+        // Who joins does so by the table: from here on nobody joins this one.
+        if self.flight.phase.receiver_count() > 0 {
+            self.flight.phase.send_replace(Phase::Done(verdict));
+        }
     }
 }
 

@@ -30,7 +30,7 @@ mod targets;
 mod tee;
 mod validate;
 pub mod write;
-mod written;
+pub(crate) mod written;
 
 pub use self::cache::{Cache, CacheBuilder, InvalidateError, NamespaceHandle};
 pub use self::reply::{ReadyFields, Reply};

@@ -5,7 +5,7 @@ use http::{Method, Response, StatusCode};
 
 use super::cache::Inner;
 use super::partial;
-use super::status::{self, Own, Seconds, Story};
+use super::status::{self, Seconds, Story};
 use crate::body::ReplyBody;
 use crate::entry::{Entry, StoredHead};
 use crate::field::conditional;
@@ -42,7 +42,7 @@ enum Made {
     Ready {
         entry: Entry,
         not_modified: bool,
-        own: Own,
+        own: [Option<HeaderValue>; 2],
         body: ReplyBody,
     },
     Response(Response<ReplyBody>),
@@ -107,15 +107,15 @@ impl Reply {
         }
     }
 
-    /// The whole of it.
+    /// The whole of it, with the framework's own kind of body.
     #[must_use]
-    pub fn into_response(self) -> Response<ReplyBody> {
+    pub fn into_response<B>(self, body_as: impl FnOnce(ReplyBody) -> B) -> Response<B> {
         let status = self.status();
         let (entry, not_modified, own, body) = match self.0 {
             Made::Ready { entry, not_modified, own, body } => (entry, not_modified, own, body),
-            Made::Response(response) => return response,
+            Made::Response(response) => return response.map(body_as),
         };
-        let mut response = Response::new(body);
+        let mut response = Response::new(body_as(body));
         *response.status_mut() = status;
         if let Some(table) = ready(&entry, not_modified) {
             *response.headers_mut() = filled(table, own);
@@ -135,13 +135,18 @@ fn ready(entry: &Entry, not_modified: bool) -> Option<&HeaderMap> {
 }
 
 /// A copy of a table with these values in its first fields.
-fn filled(table: &HeaderMap, own: Own) -> HeaderMap {
+fn filled(table: &HeaderMap, [one, other]: [Option<HeaderValue>; 2]) -> HeaderMap {
     let mut map = table.clone();
     let mut places = map.values_mut();
-    for value in own.into_iter().flatten() {
-        if let Some(place) = places.next() {
-            *place = value;
-        }
+    if let Some(value) = one
+        && let Some(place) = places.next()
+    {
+        *place = value;
+    }
+    if let Some(value) = other
+        && let Some(place) = places.next()
+    {
+        *place = value;
     }
     map
 }
@@ -157,7 +162,7 @@ pub(crate) fn at_once(
 ) -> Result<Reply, Entry> {
     let Some((not_modified, body)) = lies_ready(rules, request, &entry) else { return Err(entry) };
     let story = How::Fresh.story(Seconds::from(state));
-    let own = status::of_hit(rules, cache, entry.key(), state, story);
+    let own = status::varying_of_hit(rules, cache, entry.key(), state, story);
     Ok(Reply(Made::Ready { entry, not_modified, own, body }))
 }
 
@@ -242,7 +247,7 @@ fn fields(
         if rules.age {
             headers.insert(header::AGE, HeaderValue::from(state.age.as_secs()));
         }
-        status::tell(rules, &cache.name, Some(entry.key()), story, &mut headers);
+        status::tell(rules, cache, Some(entry.key()), story, &mut headers);
         return headers;
     }
     let own = status::of_hit(rules, cache, entry.key(), state, story).into_iter().flatten();

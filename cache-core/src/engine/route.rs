@@ -10,6 +10,7 @@ use super::reply::{self, How, Reply};
 use super::seek::{self, Next, Resolved, Seek};
 use super::spawn::Lifeline;
 use crate::body::ReplyBody;
+use crate::field::notes::Noted;
 use crate::head::{Extracted, RequestHead};
 use crate::policy::plan::{self, Planned};
 use crate::policy::rules::KeySource;
@@ -182,11 +183,29 @@ impl Route {
             }
             found = Lookup::Found(entry, ticket);
         }
+        // Or with what is found in the record's place.
+        let mut found_next = None;
+        if let Lookup::Found(record, _) = &found
+            && let Some(variant) = seek::named_by(rules, record, planned, head)
+        {
+            let found = cache.store.try_lookup(&variant, &[])?;
+            if let Lookup::Found(entry, _) = &found
+                && let Some(state) = seek::serves(rules, head, entry, now)
+            {
+                return Some(Resolved::Serve(entry.clone(), state));
+            }
+            found_next = Some(found);
+        }
         let mut seek = Seek::new(rules, planned, Arc::default());
         seek.first(head);
         loop {
             match seek.step(rules, head, found, now) {
-                Next::Look(next) => found = cache.store.try_lookup(&next, &[])?,
+                Next::Look(next) => {
+                    found = match found_next.take() {
+                        Some(found) => found,
+                        None => cache.store.try_lookup(&next, &[])?,
+                    };
+                }
                 Next::Done(resolved) => return Some(resolved),
             }
         }
@@ -222,6 +241,8 @@ pub(crate) struct Kept {
     pub(crate) headers: HeaderMap,
     params: Vec<(String, String)>,
     extracted: Vec<Extracted>,
+    /// It has a condition that a 304 may answer.
+    pub(crate) validates: bool,
     /// Only where a function of the policy may ask for them.
     extensions: Option<Extensions>,
 }
@@ -235,6 +256,7 @@ impl Kept {
             headers: head.headers().clone(),
             params: head.params().to_vec(),
             extracted: head.extracted().to_vec(),
+            validates: head.has(Noted::Validator),
         }
     }
 

@@ -319,7 +319,7 @@ impl Route {
         B: Body,
         S: Spawn<Drain<B>>,
     {
-        let request = recording.kept.clone();
+        let asked = recording.kept.validates.then(|| recording.kept.clone());
         let ttl = remaining(&recording.storable);
         let body = joined(chunks);
         recording.body = Recorded::Whole(apart(&body));
@@ -332,7 +332,9 @@ impl Route {
         }
         let told = self.told(response, fill, stored.map(|_| ttl));
         let mut response = told.map(|_| ServedBody::whole(body));
-        answer_condition(&request, &mut response);
+        if let Some(request) = asked {
+            answer_condition(&request, &mut response);
+        }
         response
     }
 
@@ -373,7 +375,7 @@ impl Route {
             }
         }
         storable::merge_vary(rules, response.headers_mut());
-        status::tell(rules, &cache.name, Some(&fill.miss.key), story, response.headers_mut());
+        status::tell(rules, cache, Some(&fill.miss.key), story, response.headers_mut());
         response
     }
 }

@@ -254,6 +254,19 @@ fn selected(stored: &StoredHead, head: &RequestHead<'_>, values: VaryValues) -> 
     stored.presented.is_empty() || stored.presented.matches(head.headers(), values)
 }
 
+/// The key of a request's variant, if this is a record of nominated fields: where a search looks
+/// next.
+pub(crate) fn named_by(
+    rules: &Rules,
+    record: &Entry,
+    planned: &Planned,
+    head: &RequestHead<'_>,
+) -> Option<Key> {
+    let names = variants(record)?.names();
+    let key = || variant_key(planned.key, names, false, head, rules.vary_values);
+    (!names.is_empty()).then(key)
+}
+
 fn judged(rules: &Rules, head: &RequestHead<'_>, life: &Life, now: SystemTime) -> (Freshness, Use) {
     let state = freshness(life, now);
     let client = rules.honours_client().then(|| CacheControl::of_request(head.headers()));

@@ -162,7 +162,7 @@ impl Route {
                 }
                 Resolved::Forward(miss) => miss,
             };
-            if self.only_if_cached(&origin.head()) {
+            if self.shared.rules.honours_client() && only_if_cached(&origin.head()) {
                 return Ok(served(self.gateway_timeout(), None));
             }
             let mut fill = self.prepare(planned.clone(), miss, &origin.head(), false).await;
@@ -259,7 +259,7 @@ impl Route {
         }
         let story = Story::Bypassed { fwd, reason };
         storable::merge_vary(rules, response.headers_mut());
-        status::tell(rules, &cache.name, None, story, response.headers_mut());
+        status::tell(rules, cache, None, story, response.headers_mut());
         Ok(Served { response, refresh: None })
     }
 
@@ -340,18 +340,13 @@ impl Route {
         }
     }
 
-    fn only_if_cached(&self, head: &RequestHead<'_>) -> bool {
-        self.shared.rules.honours_client()
-            && CacheControl::of_request(head.headers()).only_if_cached
-    }
-
     /// RFC 9111 §5.2.1.7.
     fn gateway_timeout(&self) -> Response<ReplyBody> {
         let Shared { cache, rules, .. } = &*self.shared;
         cache.counters.misses.one();
         let mut response = Response::new(ReplyBody::Whole(Bytes::new()));
         *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-        status::tell(rules, &cache.name, None, Story::OnlyIfCached, response.headers_mut());
+        status::tell(rules, cache, None, Story::OnlyIfCached, response.headers_mut());
         response
     }
 
@@ -436,6 +431,10 @@ enum Flown {
     LookAgain,
     /// The leader's response is stored.
     Landed(Entry),
+}
+
+fn only_if_cached(head: &RequestHead<'_>) -> bool {
+    CacheControl::of_request(head.headers()).only_if_cached
 }
 
 fn served<O: Origin, S: Spawn<Drain<O::Body>>>(

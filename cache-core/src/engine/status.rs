@@ -59,8 +59,20 @@ pub(crate) fn of_hit(
     state: &Freshness,
     story: Story,
 ) -> Own {
-    let age = state.age.as_secs();
     let hit = rules.status_header.as_ref().map(|field| field.hit.clone());
+    let [age, status] = varying_of_hit(rules, cache, key, state, story);
+    [age, status, hit]
+}
+
+/// Those of them that are not always the same in the answers that lie ready.
+pub(crate) fn varying_of_hit(
+    rules: &Rules,
+    cache: &Inner,
+    key: &Key,
+    state: &Freshness,
+    story: Story,
+) -> [Option<HeaderValue>; 2] {
+    let age = state.age.as_secs();
     if let (CacheStatusRule::Plain, Story::Hit { ttl, why_stale: None }) =
         (rules.cache_status, story)
         && rules.age
@@ -68,14 +80,14 @@ pub(crate) fn of_hit(
     {
         let write = || member(&cache.name, None, story);
         let (age, status) = written::hit(cache.id, age, ttl.0.unsigned_abs(), write);
-        return [Some(age), hit, Some(status)];
+        return [Some(age), Some(status)];
     }
     let status = match rules.cache_status {
         CacheStatusRule::Off => None,
         CacheStatusRule::Plain => Some(member(&cache.name, None, story)),
         CacheStatusRule::Detail => Some(member(&cache.name, Some(key), story)),
     };
-    [rules.age.then(|| HeaderValue::from(age)), hit, status]
+    [rules.age.then(|| HeaderValue::from(age)), status]
 }
 
 /// Whether a field of ours stays beside what others have said in it.
@@ -86,7 +98,7 @@ pub(crate) fn adds(name: &HeaderName) -> bool {
 /// Writes both fields, and the downstream `Cache-Control` where the response has none.
 pub(crate) fn tell(
     rules: &Rules,
-    name: &str,
+    cache: &Inner,
     key: Option<&Key>,
     story: Story,
     headers: &mut HeaderMap,
@@ -103,10 +115,16 @@ pub(crate) fn tell(
         }
     }
     downstream(rules, story, headers);
-    if rules.cache_status != CacheStatusRule::Off {
-        let key = key.filter(|_| rules.cache_status == CacheStatusRule::Detail);
-        append(name, key, story, headers);
-    }
+    let key = key.filter(|_| rules.cache_status == CacheStatusRule::Detail);
+    let value = match (rules.cache_status, story) {
+        (CacheStatusRule::Off, _) => return,
+        (CacheStatusRule::Plain, Story::Stored { fwd, status, ttl }) => {
+            let stored = written::Stored { fwd, status, seconds: ttl.0 };
+            written::stored(cache.id, stored, || member(&cache.name, None, story))
+        }
+        _ => member(&cache.name, key, story),
+    };
+    headers.append(CACHE_STATUS, value);
 }
 
 /// Adds our member after those of caches nearer to the origin.

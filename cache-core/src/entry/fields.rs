@@ -21,17 +21,26 @@ pub struct StoredFields {
 /// The first fields of a table, kept for the cache's own.
 #[derive(Clone, Debug)]
 struct Room {
-    names: Arc<[HeaderName]>,
+    own: Arc<[OwnField]>,
     /// Tells the tables of a process apart.
     number: u64,
     /// Behind all others the body's length is stated, which the response itself has not.
     length: bool,
 }
 
+/// A field that the cache writes into its answers.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnField {
+    pub(crate) name: HeaderName,
+    /// Its value in the answers that lie ready, where that is always the same. Such fields follow
+    /// the others.
+    pub(crate) always: Option<HeaderValue>,
+}
+
 impl StoredFields {
     /// The names and values, in order. Several lines of one name follow each other.
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        let own = self.room.as_ref().map_or(0, |room| room.names.len());
+        let own = self.room.as_ref().map_or(0, |room| room.own.len());
         self.map.iter().skip(own).take(self.len())
     }
 
@@ -78,38 +87,46 @@ impl StoredFields {
 
     /// The same with room for the cache's own fields, and with the length of the body, if that is
     /// known and not stated already. Nothing changes if one of the names is taken.
-    pub(crate) fn with_room(self, names: &Arc<[HeaderName]>, length: Option<usize>) -> Self {
-        let taken = names.iter().any(|name| self.map.contains_key(name));
-        if self.room.is_some() || taken {
+    pub(crate) fn with_room(self, own: &Arc<[OwnField]>, length: Option<usize>) -> Self {
+        // A name of ours that occurs twice has no place that is surely its own.
+        let names = own.iter().enumerate();
+        let twice = |(at, field): (usize, &OwnField)| {
+            own.iter().skip(at + 1).any(|other| other.name == field.name)
+        };
+        let taken = |name: &HeaderName| own.iter().any(|field| field.name == *name);
+        if self.room.is_some() || names.into_iter().any(twice) || self.map.keys().any(taken) {
             return self;
         }
-        let length = length.filter(|_| !self.map.contains_key(CONTENT_LENGTH));
+        let stated = taken(&CONTENT_LENGTH) || self.map.contains_key(CONTENT_LENGTH);
+        let length = length.filter(|_| !stated);
         // A new table, so that it has no more places than it needs.
-        let mut map = blank(names, self.map.len() + names.len() + 1);
-        self.copy_if(|_| true, &mut map);
+        let mut map = blank(own, self.map.len() + own.len() + 1);
+        let mut last = None;
+        for (name, value) in self.map {
+            // Further lines of a name come without it.
+            last = name.or(last);
+            if let Some(name) = &last {
+                map.append(name.clone(), value);
+            }
+        }
         if let Some(length) = length {
-            map.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            map.append(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        if map.len() != self.map.len() + names.len() + usize::from(length.is_some()) {
-            // A name occurs twice; there is no telling whose place it is.
-            return self;
-        }
-        let room =
-            Room { names: Arc::clone(names), number: next_number(), length: length.is_some() };
+        let room = Room { own: Arc::clone(own), number: next_number(), length: length.is_some() };
         Self { map, room: Some(room), of_not_modified: OnceLock::new() }
     }
 
-    /// The fields of an answer. `own` are the values of the fields in `names`, in that order; a
-    /// field that the response has already stays beside them if `adds` says so of its name.
+    /// The fields of an answer. `values` are those of `own`, in that order; a field that the
+    /// response has already stays beside them if `adds` says so of its name.
     pub(crate) fn answer(
         &self,
-        names: &[HeaderName],
-        own: impl Iterator<Item = HeaderValue>,
+        own: &[OwnField],
+        values: impl Iterator<Item = HeaderValue>,
         adds: impl Fn(&HeaderName) -> bool,
     ) -> HeaderMap {
-        let mut map = table_of(self.len() + names.len() + 1);
+        let mut map = table_of(self.len() + own.len() + 1);
         self.copy_if(|_| true, &mut map);
-        put(&mut map, names, own, adds);
+        put(&mut map, own, values, adds);
         map
     }
 
@@ -118,32 +135,33 @@ impl StoredFields {
     pub(crate) fn answer_not_modified(
         &self,
         kept: impl Fn(&HeaderName, bool) -> bool,
-        names: &[HeaderName],
-        own: impl Iterator<Item = HeaderValue>,
+        own: &[OwnField],
+        values: impl Iterator<Item = HeaderValue>,
         adds: impl Fn(&HeaderName) -> bool,
     ) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(self.len().min(6) + names.len());
+        let mut map = HeaderMap::with_capacity(self.len().min(6) + own.len());
         self.copy_kept(kept, &mut map);
-        put(&mut map, names, own, adds);
+        put(&mut map, own, values, adds);
         map
     }
 
-    /// The table of every answer with this room, in which the values of the cache's own fields, the
-    /// first ones, are blank; `None` where there is no room for these names.
-    pub(crate) fn ready(&self, names: &Arc<[HeaderName]>) -> Option<&HeaderMap> {
+    /// The table of every answer with this room. The cache's own fields are the first ones, those
+    /// whose values are not always the same first of all, and blank. `None` where there is no room
+    /// for these fields.
+    pub(crate) fn ready(&self, own: &Arc<[OwnField]>) -> Option<&HeaderMap> {
         let room = self.room.as_ref()?;
-        Arc::ptr_eq(&room.names, names).then_some(&self.map)
+        Arc::ptr_eq(&room.own, own).then_some(&self.map)
     }
 
     /// The same of every 304. `kept` must always be the same.
     pub(crate) fn ready_not_modified(
         &self,
         kept: impl Fn(&HeaderName, bool) -> bool,
-        names: &Arc<[HeaderName]>,
+        own: &Arc<[OwnField]>,
     ) -> Option<&HeaderMap> {
-        self.ready(names)?;
+        self.ready(own)?;
         Some(self.of_not_modified.get_or_init(|| {
-            let mut map = blank(names, self.len().min(3) + names.len());
+            let mut map = blank(own, self.len().min(3) + own.len());
             self.copy_kept(kept, &mut map);
             Box::new(map)
         }))
@@ -177,13 +195,14 @@ impl StoredFields {
     }
 
     fn hidden(&self) -> usize {
-        self.room.as_ref().map_or(0, |room| room.names.len() + usize::from(room.length))
+        self.room.as_ref().map_or(0, |room| room.own.len() + usize::from(room.length))
     }
 
     fn is_in_room(&self, name: &HeaderName) -> bool {
-        self.room
-            .as_ref()
-            .is_some_and(|room| room.names.contains(name) || room.length && *name == CONTENT_LENGTH)
+        self.room.as_ref().is_some_and(|room| {
+            room.own.iter().any(|field| field.name == *name)
+                || room.length && *name == CONTENT_LENGTH
+        })
     }
 }
 
@@ -198,22 +217,23 @@ fn table_of(lines: usize) -> HeaderMap {
     HeaderMap::with_capacity(lines.min(1 << 10))
 }
 
-/// A table for so many lines that begins with these names, without values.
-fn blank(names: &[HeaderName], lines: usize) -> HeaderMap {
+/// A table for so many lines that begins with these fields.
+fn blank(own: &[OwnField], lines: usize) -> HeaderMap {
     let mut map = table_of(lines);
-    for name in names {
-        map.insert(name, HeaderValue::from_static(""));
+    for field in own {
+        let value = field.always.clone().unwrap_or_else(|| HeaderValue::from_static(""));
+        map.append(field.name.clone(), value);
     }
     map
 }
 
 fn put(
     map: &mut HeaderMap,
-    names: &[HeaderName],
-    own: impl Iterator<Item = HeaderValue>,
+    own: &[OwnField],
+    values: impl Iterator<Item = HeaderValue>,
     adds: impl Fn(&HeaderName) -> bool,
 ) {
-    for (name, value) in names.iter().zip(own) {
+    for (OwnField { name, .. }, value) in own.iter().zip(values) {
         if adds(name) {
             map.append(name, value);
         } else {
@@ -252,9 +272,10 @@ mod tests {
         StoredFields::from(map)
     }
 
-    fn own() -> (Arc<[HeaderName]>, [HeaderValue; 2]) {
+    fn own() -> (Arc<[OwnField]>, [HeaderValue; 2]) {
         let names = [AGE, HeaderName::from_static("cache-status")];
-        (Arc::from(names), ["7", "ours"].map(HeaderValue::from_static))
+        let own = names.map(|name| OwnField { name, always: None });
+        (Arc::from(own), ["7", "ours"].map(HeaderValue::from_static))
     }
 
     #[test]
@@ -274,16 +295,28 @@ mod tests {
         let roomy = fields().with_room(&names, None);
         let ready = roomy.ready(&names).unwrap();
         assert_eq!(ready.len(), 5);
-        assert!(ready.keys().take(2).eq(names.iter()));
+        assert!(ready.keys().take(2).eq(names.iter().map(|own| &own.name)));
         let stored = fields().iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         assert!(ready.iter().skip(2).map(|(name, _)| name).eq(&stored));
         let kept = |name: &HeaderName, _| *name == ETAG;
         let ready = roomy.ready_not_modified(kept, &names).unwrap();
-        assert_eq!(ready.keys().collect::<Vec<_>>(), [&names[0], &names[1], &ETAG]);
+        assert_eq!(ready.keys().collect::<Vec<_>>(), [&names[0].name, &names[1].name, &ETAG]);
         assert_eq!(roomy.made_ready(true), ready);
         // Another route's names find no room here.
-        let others: Arc<[HeaderName]> = Arc::from([AGE]);
+        let others: Arc<[OwnField]> = Arc::from([OwnField { name: AGE, always: None }]);
         assert!(roomy.ready(&others).is_none());
+    }
+
+    #[test]
+    fn what_is_always_the_same_is_there_already() {
+        let hit = HeaderName::from_static("x-cache");
+        let field = |always| OwnField { name: hit.clone(), always };
+        let names = Arc::from([field(Some(HeaderValue::from_static("HIT")))]);
+        let ready = fields().with_room(&names, None);
+        assert_eq!(ready.ready(&names).unwrap().get(&hit).unwrap(), "HIT");
+        // A name that occurs twice has no place of its own.
+        let names = Arc::from([field(None), field(None)]);
+        assert!(fields().with_room(&names, None).ready(&names).is_none());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+pub(crate) use self::fields::OwnField;
 pub use self::fields::StoredFields;
 use crate::key::Key;
 use crate::key::vary::{Presented, VariantRecord};

@@ -1,5 +1,6 @@
 //! Entity tags and lists of them (RFC 9110 §8.8.3, §13.1.2).
 
+use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{HeaderMap, header};
 
@@ -50,10 +51,12 @@ pub fn weakly_equal(one: &HeaderValue, other: &HeaderValue) -> bool {
 /// The entity tag of a body: its SHA-256 in lower-case hexadecimal, quoted; weak if asked for.
 #[must_use]
 pub fn generate(body: &[u8], weak: bool) -> HeaderValue {
-    let digest = Digest::of(body).to_hex();
-    let text = if weak { format!("W/\"{digest}\"") } else { format!("\"{digest}\"") };
+    let digits = Digest::of(body).hex_digits();
+    let before: &[u8] = if weak { b"W/\"" } else { b"\"" };
+    let text = [before, digits.as_flattened(), b"\""].concat();
     // Hexadecimal digits and quotes are valid in every field value.
-    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+    HeaderValue::from_maybe_shared(Bytes::from(text))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// The opaque part, without `W/` and quotes.

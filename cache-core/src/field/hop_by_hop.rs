@@ -19,6 +19,10 @@ pub fn strip(headers: &mut HeaderMap) {
         header::TRANSFER_ENCODING,
         header::UPGRADE,
     ];
+    if !headers.keys().any(|name| OWN.contains(name)) {
+        // No `Connection` either.
+        return;
+    }
     let named: Vec<HeaderName> = members(headers, &header::CONNECTION)
         .filter_map(|member| HeaderName::from_bytes(member).ok())
         .collect();

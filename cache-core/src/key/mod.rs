@@ -11,6 +11,7 @@ pub mod query;
 pub mod vary;
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,11 @@ impl Digest {
         hex(&self.0)
     }
 
+    /// The same as [`to_hex`](Self::to_hex), digit by digit.
+    pub(crate) fn hex_digits(&self) -> [[u8; 2]; 32] {
+        self.0.map(digits)
+    }
+
     /// Eight of the bytes as a number, for shards and tables.
     #[must_use]
     pub const fn fold(&self) -> u64 {
@@ -68,11 +74,16 @@ impl fmt::Display for Digest {
 
 /// Lower-case hexadecimal text of `bytes`.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-    let pairs = bytes.iter().map(|byte| [digit(byte >> 4), digit(byte & 0xf)]);
-    let digits: Vec<[u8; 2]> = pairs.collect();
+    let digits: Vec<[u8; 2]> = bytes.iter().copied().map(digits).collect();
     // Digits are ASCII.
     String::from_utf8(digits.into_flattened()).unwrap_or_default()
+}
+
+const fn digits(byte: u8) -> [u8; 2] {
+    const fn digit(nibble: u8) -> u8 {
+        nibble + if nibble < 10 { b'0' } else { b'a' - 10 }
+    }
+    [digit(byte >> 4), digit(byte & 0xf)]
 }
 
 /// Names one stored response.
@@ -80,10 +91,18 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// `primary` selects by everything the policy keys on and decides the shard. `variant` selects
 /// among the responses to one primary key that a handler's own `Vary` told apart; the record of
 /// the nominated field names lies under the primary key alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
     primary: Digest,
     variant: Option<Digest>,
+}
+
+/// The digests are as good as random already: a table needs no more than a few of their bytes.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let variant = self.variant.as_ref().map_or(0, Digest::fold);
+        state.write_u64(self.primary.fold() ^ variant);
+    }
 }
 
 impl Key {

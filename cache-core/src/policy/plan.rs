@@ -76,11 +76,15 @@ pub(crate) fn derive(
     custom: Option<String>,
     body: Option<&Digest>,
 ) -> Result<Planned, Reason> {
-    let is_head = head.method() == Method::HEAD;
-    let mut canonical = if is_head || head.method() == Method::GET {
+    let is_head = *head.method() == Method::HEAD;
+    let by_origin = matches!(rules.key, KeySource::Target) && rules.host_in_key;
+    let scheme = by_origin.then(|| head.scheme().unwrap_or(USUAL_SCHEME));
+    let usual = !body_in_key(head.method()) && scheme.is_none_or(|scheme| scheme == USUAL_SCHEME);
+    let mut canonical = if usual {
         Canonical::beginning_with(&rules.key_beginning)
     } else {
-        key_beginning(rules.namespace.as_deref(), head.method())
+        let method = if is_head { &Method::GET } else { head.method() };
+        key_beginning(rules.namespace.as_deref(), method, scheme)
     };
     let custom = match (&rules.key, custom) {
         (KeySource::Template(template), _) => {
@@ -98,7 +102,7 @@ pub(crate) fn derive(
         (KeySource::Function(_), _) => return Err(Reason::KeyFailed),
         (KeySource::Target, _) => {
             if rules.host_in_key {
-                origin_parts(&mut canonical, head);
+                authority_parts(&mut canonical, head);
             }
             target_parts(&mut canonical, rules, head.path(), head.query())?;
             None
@@ -123,13 +127,23 @@ pub(crate) fn derive(
     Ok(Planned { key: Key::new(digest), is_head, custom })
 }
 
-/// What the keys of all requests with this method begin with.
-pub(crate) fn key_beginning(namespace: Option<&str>, method: &Method) -> Canonical {
+/// That of requests whose target names none, as in HTTP/1.1.
+pub(crate) const USUAL_SCHEME: &str = "http";
+
+/// What the keys of all requests with this method and this scheme, if that is in them, begin with.
+pub(crate) fn key_beginning(
+    namespace: Option<&str>,
+    method: &Method,
+    scheme: Option<&str>,
+) -> Canonical {
     let mut canonical = Canonical::new();
     if let Some(namespace) = namespace {
         canonical.part(Part::Namespace, namespace.as_bytes());
     }
     canonical.part(Part::Method, method.as_str().as_bytes());
+    if let Some(scheme) = scheme {
+        canonical.part(Part::Scheme, scheme.as_bytes());
+    }
     canonical
 }
 
@@ -138,10 +152,9 @@ fn holds_credentials(head: &RequestHead<'_>) -> bool {
     head.has(Noted::Authorization) || head.has(Noted::Cookie) || !head.extracted().is_empty()
 }
 
-/// Scheme and authority. A `Host` line that says something else is part of it: a handler that reads
-/// that line, as frameworks do, must not answer for the authority.
-fn origin_parts(canonical: &mut Canonical, head: &RequestHead<'_>) {
-    canonical.part(Part::Scheme, head.scheme().unwrap_or("http").as_bytes());
+/// The authority, behind the scheme. A `Host` line that says something else is part of it: a handler
+/// that reads that line, as frameworks do, must not answer for the authority.
+fn authority_parts(canonical: &mut Canonical, head: &RequestHead<'_>) {
     let of_target = head.own_authority();
     if let (None, Some(host)) = (of_target, head.only_host()) {
         return canonical.part_lowercase(Part::Authority, host);
@@ -162,8 +175,10 @@ fn target_parts(
     query: Option<&str>,
 ) -> Result<(), Reason> {
     canonical.part(Part::Path, path.as_bytes());
-    if let Some(declared) = declared_query(rules, query)? {
-        canonical.part(Part::DeclaredQuery, declared.as_bytes());
+    if rules.code.query.is_some() {
+        if let Some(declared) = declared_query(rules, query)? {
+            canonical.part(Part::DeclaredQuery, declared.as_bytes());
+        }
     } else if let Some(query) = query {
         for segment in rules.query.segments(query) {
             canonical.part(Part::QuerySegment, segment.as_bytes());
@@ -284,7 +299,7 @@ pub(crate) fn key_name<'a>(
     if segments.is_empty() && rules.query.reduces() {
         return Cow::Borrowed(uri.path());
     }
-    Cow::Owned(format!("{}?{}", uri.path(), segments.join("&")))
+    Cow::Owned([uri.path(), "?", &segments.join("&")].concat())
 }
 
 /// All tags of an entry: those of the request and those of the handler.

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 
 use super::error::PolicyError;
 use super::mode::{self, Defaults};
-use super::plan::key_beginning;
+use super::plan::{USUAL_SCHEME, key_beginning};
 use super::setting::{
     Authorization, CacheStatusRule, ClientDirectives, Coalesce, Combine, Cookies, Downstream,
     EtagRule, Mode, OnInvalidationError, SetCookie, Statuses, Ttl, UnsafeInvalidates, VaryValues,
@@ -16,6 +16,7 @@ use super::setting::{
 use super::spec::{Nullable, Spec};
 use super::{Code, KeyFunction, Lifetime, Policy};
 use crate::engine::CACHE_STATUS;
+use crate::entry::OwnField;
 use crate::key::query::QueryRule;
 use crate::key::vary::MAX_NOMINATED;
 use crate::tag::Tag;
@@ -44,7 +45,7 @@ pub(crate) struct Rules {
     pub(crate) unknown_placeholder: UnknownPlaceholder,
     pub(crate) namespace: Option<Arc<str>>,
     pub(crate) namespace_tags: Vec<Tag>,
-    /// What the keys of GET and HEAD begin with.
+    /// What the keys of GET and HEAD begin with, where the target names no unusual scheme.
     pub(crate) key_beginning: Vec<u8>,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
@@ -65,9 +66,9 @@ pub(crate) struct Rules {
     pub(crate) code: Code,
     /// What is added to `Vary`: the fields that the key depends on.
     pub(crate) emitted_vary: Vec<HeaderName>,
-    /// What is written into every answer: `Age`, the field that says `HIT`, `Cache-Status`, as far
+    /// What is written into every answer: `Age`, `Cache-Status`, the field that says `HIT`, as far
     /// as they are wanted.
-    pub(crate) own_fields: Arc<[HeaderName]>,
+    pub(crate) own_fields: Arc<[OwnField]>,
 }
 
 /// Where the key's text comes from.
@@ -134,11 +135,11 @@ impl Rules {
             cookies,
             set_cookie: spec.set_cookie.unwrap_or_default(),
             host_in_key: spec.host_in_key.unwrap_or(true),
+            key_beginning: Vec::new(),
             key: key(spec, &code, policy.params.as_deref())?,
             tags: templates(spec, policy.params.as_deref())?,
             unknown_placeholder: spec.unknown_placeholder.unwrap_or_default(),
             namespace_tags: namespace_tags(namespace.as_deref())?,
-            key_beginning: key_beginning(namespace.as_deref(), &Method::GET).as_bytes().to_vec(),
             namespace,
             stale_while_revalidate: span(spec.stale_while_revalidate),
             stale_if_error: span(spec.stale_if_error),
@@ -159,7 +160,8 @@ impl Rules {
             own_fields: Arc::default(),
             code,
         };
-        Ok(Self { own_fields: own_fields(&rules), ..rules })
+        let key_beginning = usual_key_beginning(&rules);
+        Ok(Self { own_fields: own_fields(&rules), key_beginning, ..rules })
     }
 
     /// Whether a request's own directives are heeded.
@@ -193,11 +195,21 @@ impl Rules {
     }
 }
 
-fn own_fields(rules: &Rules) -> Arc<[HeaderName]> {
-    let age = rules.age.then_some(header::AGE);
-    let hit = rules.status_header.as_ref().map(|field| field.name.clone());
-    let status = (rules.cache_status != CacheStatusRule::Off).then_some(CACHE_STATUS);
-    [age, hit, status].into_iter().flatten().collect()
+fn own_fields(rules: &Rules) -> Arc<[OwnField]> {
+    let varying = |name| OwnField { name, always: None };
+    let age = rules.age.then(|| varying(header::AGE));
+    let status = (rules.cache_status != CacheStatusRule::Off).then(|| varying(CACHE_STATUS));
+    let hit = rules
+        .status_header
+        .as_ref()
+        .map(|field| OwnField { name: field.name.clone(), always: Some(field.hit.clone()) });
+    [age, status, hit].into_iter().flatten().collect()
+}
+
+fn usual_key_beginning(rules: &Rules) -> Vec<u8> {
+    let by_origin = matches!(rules.key, KeySource::Target) && rules.host_in_key;
+    let scheme = by_origin.then_some(USUAL_SCHEME);
+    key_beginning(rules.namespace.as_deref(), &Method::GET, scheme).as_bytes().to_vec()
 }
 
 fn has_placeholder(template: &Template) -> bool {

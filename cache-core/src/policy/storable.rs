@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 use super::rules::Rules;
 use super::setting::SetCookie;
 use super::{Lifetime, ResponseHead, plan, rfc};
+use crate::engine::written;
 use crate::entry::Life;
 use crate::field::cache_control::CacheControl;
 use crate::field::list::members;
@@ -219,6 +220,8 @@ pub(crate) fn stored_headers(
 ) -> HeaderMap {
     let now = storable.life.stored_at;
     let mut headers = response.clone();
+    // For `Date`, `ETag` and `Accept-Ranges`.
+    headers.reserve(3);
     hop_by_hop::strip(&mut headers);
     headers.remove(header::AGE);
     for name in &storable.withheld {
@@ -227,10 +230,8 @@ pub(crate) fn stored_headers(
     if rules.set_cookie == SetCookie::Strip || wishes.strip_cookies {
         headers.remove(header::SET_COOKIE);
     }
-    if conditional::date(&headers, &header::DATE).is_none()
-        && let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now))
-    {
-        headers.insert(header::DATE, date);
+    if conditional::date(&headers, &header::DATE).is_none() {
+        headers.insert(header::DATE, written::date(now));
     }
     headers
 }

@@ -52,7 +52,7 @@ impl Tag {
     /// Empty text, or more than [`MAX_TAG_BYTES`].
     pub fn new(name: &str) -> Result<Self, TagError> {
         check(name)?;
-        Ok(Self(format!("t:{name}").into()))
+        Ok(Self(["t:", name].concat().into()))
     }
 
     /// The reserved tag of one namespace: `app:users` is another one than `app`.
@@ -62,7 +62,7 @@ impl Tag {
     /// Empty text, or more than [`MAX_TAG_BYTES`].
     pub fn namespace(name: &str) -> Result<Self, TagError> {
         check(name)?;
-        Ok(Self(format!("n:{name}").into()))
+        Ok(Self(["n:", name].concat().into()))
     }
 
     /// The reserved tag of a key name in a namespace. The name of a target is its path and query;
@@ -74,13 +74,13 @@ impl Tag {
             text.part(canonical::Part::Namespace, namespace.as_bytes());
         }
         text.part(canonical::Part::Custom, query::canonical_name(name).as_bytes());
-        Self(format!("k:{}", text.digest().to_hex()).into())
+        Self::of_digest("k:", &text.digest())
     }
 
     /// The reserved tag of a target URI.
     #[must_use]
     pub fn uri(digest: &Digest) -> Self {
-        Self(format!("u:{}", digest.to_hex()).into())
+        Self::of_digest("u:", digest)
     }
 
     /// The reserved tag that a target URI shares with others: there are only so many, however many
@@ -93,7 +93,14 @@ impl Tag {
     /// The reserved tag of a cache group.
     #[must_use]
     pub fn group(digest: &Digest) -> Self {
-        Self(format!("g:{}", digest.to_hex()).into())
+        Self::of_digest("g:", digest)
+    }
+
+    fn of_digest(kind: &str, digest: &Digest) -> Self {
+        let digits = digest.hex_digits();
+        // Digits are ASCII.
+        let digits = std::str::from_utf8(digits.as_flattened()).unwrap_or_default();
+        Self([kind, digits].concat().into())
     }
 
     /// Takes back what [`Tag::as_str`] gave.

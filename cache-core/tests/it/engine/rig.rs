@@ -285,7 +285,7 @@ impl Rig {
         let origin = TestOrigin { method, uri: path.parse().unwrap(), headers, rig: self.clone() };
         let step = self.route.attend(&origin.head());
         let response = match step {
-            Step::Reply(reply) => reply.into_response().map(whole),
+            Step::Reply(reply) => reply.into_response(whole),
             Step::Forward(pending) => {
                 let life = self.route.lifeline();
                 let served = self.route.serve(pending, origin, TestSpawn, life).await.unwrap();
