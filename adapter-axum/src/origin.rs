@@ -80,12 +80,13 @@ pub(crate) struct AxumOrigin<S> {
 }
 
 impl<S> AxumOrigin<S> {
-    pub(crate) const fn new(inner: S, request: Request, sight: Sight, cache: Cache) -> Self {
-        Self { inner, request, sight, cache }
+    /// Boxed, since it is passed through futures by value.
+    pub(crate) fn new(inner: S, request: Request, sight: Sight, cache: Cache) -> Box<Self> {
+        Box::new(Self { inner, request, sight, cache })
     }
 }
 
-impl<S> Origin for AxumOrigin<S>
+impl<S> Origin for Box<AxumOrigin<S>>
 where
     S: Service<Request<Body>>,
     S::Response: IntoResponse,

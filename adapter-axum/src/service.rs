@@ -116,7 +116,7 @@ where
         })
     }
 
-    fn origin(&self, mut request: Request, sight: Sight) -> AxumOrigin<S> {
+    fn origin(&self, mut request: Request, sight: Sight) -> Box<AxumOrigin<S>> {
         let sight = sight.complete(&self.route, &mut request);
         AxumOrigin::new(S::clone(&self.inner), request, sight, Cache::from(self.route.cache()))
     }
@@ -150,7 +150,7 @@ fn outgoing(body: ReplyBody) -> Body {
 async fn serve<S>(
     route: Route,
     pending: Pending,
-    origin: AxumOrigin<S>,
+    origin: Box<AxumOrigin<S>>,
     life: cache_core::engine::Lifeline,
 ) -> Result<Response, S::Error>
 where

@@ -34,7 +34,7 @@ pub(crate) type Putting = Pin<Box<dyn Future<Output = Result<(), Reason>> + Send
 #[derive(Debug)]
 pub(crate) struct Recording {
     pub(crate) route: Route,
-    pub(crate) kept: Kept,
+    pub(crate) kept: Box<Kept>,
     pub(crate) planned: Planned,
     pub(crate) ticket: Ticket,
     pub(crate) lead: Option<Lead>,
@@ -64,7 +64,8 @@ pub(crate) enum Recorded {
 pub(crate) struct Sealed {
     route: Route,
     planned: Planned,
-    ticket: Ticket,
+    /// Until it is put.
+    ticket: Option<Ticket>,
     lead: Option<Lead>,
     record: Option<(VariantRecord, SystemTime)>,
     pub(crate) entry: Entry,
@@ -106,16 +107,16 @@ impl Recording {
     }
 
     /// Makes the entry. On an error the flight has been told.
-    pub(crate) fn seal(mut self) -> Result<Sealed, Reason> {
+    pub(crate) fn seal(mut self: Box<Self>) -> Result<Box<Sealed>, Reason> {
         match self.entry() {
-            Ok(entry) => Ok(Sealed {
+            Ok(entry) => Ok(Box::new(Sealed {
                 route: self.route,
                 planned: self.planned,
-                ticket: self.ticket,
+                ticket: Some(self.ticket),
                 lead: self.lead,
                 record: self.record,
                 entry,
-            }),
+            })),
             Err(reason) => {
                 self.abandon(reason);
                 Err(reason)
@@ -181,7 +182,7 @@ impl Recording {
 
 impl Sealed {
     /// Closes the flight, puts the entry, and ends the flight with the verdict.
-    pub(crate) fn put(mut self) -> Putting {
+    pub(crate) fn put(mut self: Box<Self>) -> Putting {
         #[cfg(feature = "mutants")]
         let broken = self.break_flight();
         #[cfg(not(feature = "mutants"))]
@@ -191,14 +192,13 @@ impl Sealed {
         }
         Box::pin(async move {
             let lead = self.lead.take();
-            let primary = self.planned.key;
-            let route = self.route.clone();
-            let entry = self.entry.clone();
-            let cache = &route.shared.cache;
-            let stored = match tokio::time::timeout(cache.store_timeout, self.store()).await {
+            let limit = self.route.shared.cache.store_timeout;
+            let stored = match tokio::time::timeout(limit, self.store()).await {
                 Ok(stored) => stored,
                 Err(_) => Err(Reason::StoreTimeout),
             };
+            let Self { route, planned, entry, .. } = *self;
+            let cache = &route.shared.cache;
             match stored {
                 Ok(()) => {
                     cache.counters.stored.one();
@@ -206,7 +206,7 @@ impl Sealed {
                         // Each request validates it for itself: waiting gains nothing.
                         cache.cool.add(entry.key(), cache.clock.monotonic());
                     }
-                    cache.recall.set(primary.primary(), known(&entry));
+                    cache.recall.set(planned.key.primary(), known(&entry));
                     if let Some(lead) = lead {
                         lead.end(Verdict::Stored(entry));
                     }
@@ -237,20 +237,20 @@ impl Sealed {
         mutant == Some(Mutant::ClosedAfterPut)
     }
 
-    async fn store(self) -> Result<(), Reason> {
+    async fn store(&mut self) -> Result<(), Reason> {
         let cache = &self.route.shared.cache;
-        let primary = Key::new(*self.planned.key.primary());
-        self.ensure_record(cache, primary).await?;
-        let ticket = self.ticket.for_variant(*self.entry.key());
-        put(cache, ticket, self.entry).await
+        if self.entry.response().is_some_and(|stored| !stored.presented.is_empty()) {
+            let primary = Key::new(*self.planned.key.primary());
+            Box::pin(self.ensure_record(cache, primary)).await?;
+        }
+        let Some(ticket) = self.ticket.take() else { return Err(Reason::Superseded) };
+        let ticket = ticket.for_variant(*self.entry.key());
+        put(cache, ticket, self.entry.clone()).await
     }
 
     /// Sees to it that the record of nominated fields leads to this variant.
     async fn ensure_record(&self, cache: &Inner, primary: Key) -> Result<(), Reason> {
-        let Some(stored) = self.entry.response().filter(|stored| !stored.presented.is_empty())
-        else {
-            return Ok(());
-        };
+        let Some(stored) = self.entry.response() else { return Ok(()) };
         let Some(variant) = self.entry.key().variant() else { return Ok(()) };
         let names: Vec<_> = stored.presented.names().cloned().collect();
         let needed = self.entry.keep_until();

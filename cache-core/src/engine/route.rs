@@ -233,7 +233,8 @@ impl Route {
     }
 }
 
-/// A request's head, kept for the time when the framework has taken the request.
+/// A request's head, kept for the time when the framework has taken the request. Boxed, as a
+/// [`Fill`](super::run::Fill) is.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) method: Method,
@@ -248,8 +249,8 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    pub(crate) fn of(head: &RequestHead<'_>, with_extensions: bool) -> Self {
-        Self {
+    pub(crate) fn of(head: &RequestHead<'_>, with_extensions: bool) -> Box<Self> {
+        Box::new(Self {
             extensions: head.extensions().filter(|_| with_extensions).cloned(),
             method: head.method().clone(),
             uri: head.uri().clone(),
@@ -257,7 +258,7 @@ impl Kept {
             params: head.params().to_vec(),
             extracted: head.extracted().to_vec(),
             validates: head.has(Noted::Validator),
-        }
+        })
     }
 
     pub(crate) fn head(&self) -> RequestHead<'_> {

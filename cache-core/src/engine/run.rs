@@ -53,7 +53,7 @@ pub(crate) struct Fill {
 /// A run of the handler, beside its response.
 #[derive(Clone)]
 pub(crate) struct Run {
-    pub(crate) kept: Kept,
+    pub(crate) kept: Box<Kept>,
     pub(crate) wishes: Wishes,
     pub(crate) lifetime: Result<Option<Lifetime>, Reason>,
     pub(crate) times: Times,
@@ -119,7 +119,8 @@ impl Route {
             && response.status() == StatusCode::NOT_MODIFIED
         {
             let run = Run { kept, wishes, lifetime, times };
-            let reply = self.freshen(fill, run, &stored, response.headers()).await;
+            // What is rare lies in a box of its own: the future of every fill would hold it.
+            let reply = Box::pin(self.freshen(fill, run, &stored, response.headers())).await;
             life.release();
             return Ok(reply.map(ServedBody::reply));
         }
@@ -128,7 +129,8 @@ impl Route {
             && let Some(get) = fill.miss.stored_get.take()
         {
             announce(&mut response);
-            if let Some(stored) = self.by_head(&mut fill, &run, &get, response.headers()).await {
+            let confirmed = Box::pin(self.by_head(&mut fill, &run, &get, response.headers()));
+            if let Some(stored) = confirmed.await {
                 life.release();
                 return Ok(self.told(response.map(ServedBody::origin), &fill, stored));
             }

@@ -206,7 +206,7 @@ impl<B: Body> Machine<B> {
                     return Poll::Ready(Some(Err(error)));
                 }
                 None => match self.take_state(State::Ended) {
-                    State::Recording(recording) => self.put(*recording, None),
+                    State::Recording(recording) => self.put(recording, None),
                     _ => return Poll::Ready(None),
                 },
             }
@@ -236,12 +236,12 @@ impl<B: Body> Machine<B> {
             return Some(Frame::Data(chunk));
         }
         if let State::Recording(recording) = self.take_state(State::Ended) {
-            self.put(*recording, Some(Frame::Data(chunk)));
+            self.put(recording, Some(Frame::Data(chunk)));
         }
         None
     }
 
-    fn put(&mut self, recording: Recording, held: Option<Frame>) {
+    fn put(&mut self, recording: Box<Recording>, held: Option<Frame>) {
         self.state = match recording.seal() {
             Ok(sealed) => State::Putting(sealed.put(), held),
             Err(reason) => State::Putting(Box::pin(std::future::ready(Err(reason))), held),

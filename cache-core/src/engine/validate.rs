@@ -125,11 +125,11 @@ impl Route {
         entry: &Entry,
         headers: &HeaderMap,
         (storable, ticket): (Storable, Ticket),
-    ) -> Recording {
+    ) -> Box<Recording> {
         let mut tags = std::mem::take(&mut fill.tags);
         tags.extend(entry.tags().iter().cloned());
         tags.extend_from_slice(&storable.groups);
-        Recording {
+        Box::new(Recording {
             route: self.clone(),
             headers: self.stored_headers(headers, &run.wishes, &storable),
             kept: run.kept,
@@ -143,7 +143,7 @@ impl Route {
             wishes: run.wishes,
             announced: None,
             body: Recorded::Whole(entry.body().clone()),
-        }
+        })
     }
 
     /// The confirmed response for this client alone.
