@@ -37,9 +37,9 @@ pub(crate) fn run(options: &Servers) -> Result<(), Error> {
         Err(error) => complain(format_args!("without instructions: {error}")),
     }
     text.push_str("\n## `scale`\n");
-    for (title, table) in scale::measure(&Scale { only: None, smoke })? {
+    scale::measure(&Scale { only: None, smoke }, |title, table| {
         let _ = write!(text, "\n### {title}\n\n{table}");
-    }
+    })?;
     let path = if smoke {
         std::env::temp_dir().join("RESULTS.md")
     } else {

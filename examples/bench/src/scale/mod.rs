@@ -31,24 +31,22 @@ const PARTS: [(&str, &str, Measure); 6] = [
 
 /// Measures, and prints the tables.
 pub(crate) fn run(options: &Scale) -> Result<(), Error> {
-    for (title, table) in measure(options)? {
-        say(format_args!("### {title}\n\n{table}"));
-    }
-    Ok(())
+    measure(options, |title, table| say(format_args!("### {title}\n\n{table}")))
 }
 
-/// Measures.
-pub(crate) fn measure(options: &Scale) -> Result<Vec<(&'static str, Table)>, Error> {
+/// Measures; gives each table as soon as it is known.
+pub(crate) fn measure(
+    options: &Scale,
+    mut give: impl FnMut(&'static str, Table),
+) -> Result<(), Error> {
     let only = options.only.as_deref().unwrap_or_default();
-    let mut tables = Vec::new();
-    for (name, title, part) in PARTS {
-        if name.contains(only) {
-            complain(format_args!("scale: {name}"));
-            tables.push((title, part(options.smoke)?));
-        }
-    }
-    if tables.is_empty() {
+    let mut parts = PARTS.iter().filter(|(name, ..)| name.contains(only)).peekable();
+    if parts.peek().is_none() {
         return Err(Error::other(format!("no part of scale is named '{only}'")));
     }
-    Ok(tables)
+    for (name, title, part) in parts {
+        complain(format_args!("scale: {name}"));
+        give(title, part(options.smoke)?);
+    }
+    Ok(())
 }
