@@ -6,6 +6,7 @@
 mod kit;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use cache_core::key::Key;
 use cache_core::store::{Lookup, Store};
@@ -96,17 +97,37 @@ fn invalidate_beside_a_ticket(bencher: Bencher<'_, '_>) {
     bencher.bench(|| kit.invalidate(&["unknown"]));
 }
 
-#[divan::bench(threads = THREADS, args = [100, 10_000], sample_count = 10, sample_size = 1)]
-fn invalidate_members(bencher: Bencher<'_, '_>, members: usize) {
-    let kit = Kit::new();
+const MEMBERS: [usize; 4] = [100, 1_000, 10_000, 100_000];
+
+/// Puts an entry under a tag that has so many already.
+#[divan::bench(threads = THREADS, args = MEMBERS, sample_size = 100)]
+fn put_beside_members(bencher: Bencher<'_, '_>, members: usize) {
+    let kit = one_tag(members);
+    let round = AtomicUsize::new(0);
+    bencher
+        .with_inputs(|| {
+            let name = format!("new.{}", round.fetch_add(1, Ordering::Relaxed) % ENTRIES);
+            (kit.begin(&name), kit.entry(&name, &["t0"], "body"))
+        })
+        .bench_values(|(ticket, entry)| kit.put(ticket, entry));
+}
+
+/// Until the invalidation is in force; the members go behind the return.
+#[divan::bench(args = MEMBERS, sample_count = 10, sample_size = 1)]
+fn invalidate_in_force(bencher: Bencher<'_, '_>, members: usize) {
+    bencher.with_inputs(|| unhurried(members)).bench_refs(|kit| kit.invalidate(&["t0"]));
+}
+
+/// With the members that the default budget removes before the return.
+#[divan::bench(threads = THREADS, args = MEMBERS, sample_count = 10, sample_size = 1)]
+fn invalidate_and_remove(bencher: Bencher<'_, '_>, members: usize) {
+    let kit = Kit::with(|builder| builder.max_bytes(64 << 30));
     let round = AtomicUsize::new(0);
     bencher
         .counter(ItemsCount::new(members))
         .with_inputs(|| {
             let tag = format!("t{}", round.fetch_add(1, Ordering::Relaxed));
-            for n in 0..members {
-                kit.fill(&format!("{tag}.{n}"), &[&tag]);
-            }
+            fill(&kit, &tag, members);
             tag
         })
         .bench_values(|tag| {
@@ -114,4 +135,24 @@ fn invalidate_members(bencher: Bencher<'_, '_>, members: usize) {
             assert!(done.removed > 0);
             done
         });
+}
+
+/// A store with one tag, `t0`.
+fn one_tag(members: usize) -> Kit {
+    let kit = Kit::with(|builder| builder.max_bytes(64 << 30));
+    fill(&kit, "t0", members);
+    kit
+}
+
+/// The same, and nothing is removed before an invalidation returns.
+fn unhurried(members: usize) -> Kit {
+    let kit = Kit::with(|builder| builder.max_bytes(64 << 30).reclaim_budget(0, Duration::ZERO));
+    fill(&kit, "t0", members);
+    kit
+}
+
+fn fill(kit: &Kit, tag: &str, members: usize) {
+    for n in 0..members {
+        kit.fill(&format!("{tag}.{n}"), &[tag]);
+    }
 }
