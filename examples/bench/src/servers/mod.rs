@@ -83,13 +83,15 @@ fn row(subject: Subject, pairs: &[Pair]) -> Vec<String> {
     let cpu = of(|pair| pair.subject.cpu / pair.base.cpu);
     let shown = |value: f64| if value.is_nan() { "–".to_owned() } else { format!("{value:.0}") };
     let ratio = |value: f64| if value.is_nan() { "–".to_owned() } else { format!("{value:.3}") };
+    let cpu_each =
+        |value: f64| if value.is_nan() { "–".to_owned() } else { format!("{value:.2}") };
     let between = |(low, _, high): (f64, f64, f64)| format!("{}–{}", ratio(low), ratio(high));
     vec![
         subject.to_string(),
         shown(of(|pair| pair.subject.per_second).1),
         ratio(throughput.1),
         between(throughput),
-        format!("{:.2}", of(|pair| pair.subject.cpu).1),
+        cpu_each(of(|pair| pair.subject.cpu).1),
         ratio(cpu.1),
         between(cpu),
         shown(of(|pair| pair.subject.p50).1),
