@@ -16,28 +16,33 @@ use futures_util::stream::{self, StreamExt};
 use redis::Value;
 use tokio::runtime::Handle;
 
+use super::Inner;
+use super::calls::integer;
 use crate::connection::Gate;
 use crate::error::Fault;
-use crate::layout::Layout;
-use crate::store::{Inner, integer};
+use crate::layout::{Layout, is_indexed};
 use crate::topology::Call;
 
 /// What an invalidation was of.
 #[derive(Clone, Debug)]
-pub(crate) enum Selected {
+pub(super) enum Selected {
     Tags(Tags),
     All,
 }
 
 impl Selected {
-    pub(crate) fn tags(&self) -> &[Tag] {
+    pub(super) fn tags(&self) -> &[Tag] {
         match self {
             Self::Tags(tags) => tags,
             Self::All => &[],
         }
     }
 
-    pub(crate) fn indexes(&self, layout: &Layout, shard: u16) -> Vec<String> {
+    pub(super) fn is_indexed(&self) -> bool {
+        self.tags().iter().all(is_indexed)
+    }
+
+    pub(super) fn indexes(&self, layout: &Layout, shard: u16) -> Vec<String> {
         match self {
             Self::Tags(tags) => tags.iter().filter_map(|tag| layout.index(shard, tag)).collect(),
             Self::All => vec![layout.index_of_all(shard)],
@@ -47,22 +52,22 @@ impl Selected {
 
 /// An index that was set aside.
 #[derive(Debug)]
-pub(crate) struct Aside {
-    pub(crate) shard: u16,
-    pub(crate) name: String,
-    pub(crate) epoch: u64,
-    pub(crate) clock: u64,
-    pub(crate) floor: u64,
-    pub(crate) selected: Selected,
+pub(super) struct Aside {
+    pub(super) shard: u16,
+    pub(super) name: String,
+    pub(super) epoch: u64,
+    pub(super) clock: u64,
+    pub(super) floor: u64,
+    pub(super) selected: Selected,
     /// The marks of the tags before the invalidation, in order; 0 for none.
-    pub(crate) before: Arc<[u64]>,
+    pub(super) before: Arc<[u64]>,
 }
 
 /// What was done before the return.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reclaimed {
-    pub(crate) removed: u64,
-    pub(crate) complete: bool,
+pub(super) struct Reclaimed {
+    pub(super) removed: u64,
+    pub(super) complete: bool,
 }
 
 /// Indexes that are emptied at a time, of different shards.
@@ -102,7 +107,7 @@ enum Progress {
 
 impl Inner {
     /// Reclaims within the budget; the rest goes on detached.
-    pub(crate) async fn reclaim(self: &Arc<Self>, asides: Vec<Aside>) -> Reclaimed {
+    pub(super) async fn reclaim(self: &Arc<Self>, asides: Vec<Aside>) -> Reclaimed {
         let (entries, time) = self.settings.reclaim_budget;
         let until = SystemClock.monotonic().saturating_add(time);
         let budget = Budget { entries: AtomicUsize::new(entries), until };

@@ -1,19 +1,61 @@
-//! What Sentinels say of a primary. Pure.
+//! What Sentinels say of a primary.
 
+use futures_util::future::join_all;
 use redis::{Pipeline, Value};
 
-use crate::connection::text;
+use super::Topology;
+use super::ask::ask_all;
+use crate::connection::{Dial, text};
 use crate::error::Fault;
 use crate::url::Address;
 
+impl Topology {
+    /// Asks all Sentinels at once and takes the newest answer.
+    pub(super) async fn ask_sentinels(
+        &self,
+        sentinels: &[Address],
+        master: &str,
+    ) -> Result<(), Fault> {
+        let views = self.sentinel_views(sentinels, master).await?;
+        self.route_all(newest(&views).ok_or(Fault::NoRoute(0))?);
+        Ok(())
+    }
+
+    /// At least one, or why none.
+    pub(super) async fn sentinel_views(
+        &self,
+        sentinels: &[Address],
+        master: &str,
+    ) -> Result<Vec<View>, Fault> {
+        let dial = Dial {
+            db: 0,
+            credentials: self.sentinel_credentials.clone(),
+            // Half of it, so that one Sentinel that hangs does not use up a call's limit.
+            connect_limit: self.dial.connect_limit.min(self.dial.response_limit / 2),
+            ..(*self.dial).clone()
+        };
+        let (dial, pipe) = (&dial, &questions(master));
+        let asking = sentinels.iter().map(|each| ask_all(dial, each, pipe, ANSWERS));
+        let mut last = Fault::NoRoute(0);
+        let mut views = Vec::with_capacity(sentinels.len());
+        for answers in join_all(asking).await {
+            match answers.and_then(|answers| View::read(&answers)) {
+                Ok(view) => views.push(view),
+                Err(fault) => last = fault,
+            }
+        }
+        if views.is_empty() { Err(last) } else { Ok(views) }
+    }
+}
+
 /// The number of replies to [`questions`].
-pub(crate) const ANSWERS: usize = 2;
+pub(super) const ANSWERS: usize = 2;
 
 /// One Sentinel's view.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct View {
+pub(super) struct View {
     /// Whom it takes for the primary.
-    pub(crate) address: Address,
+    pub(super) address: Address,
     /// Which configuration says so: each failover has a higher number than those before it.
     epoch: u64,
     /// It is replacing that primary: another one is about to be promoted, or is already.
@@ -21,7 +63,7 @@ pub(crate) struct View {
 }
 
 /// What a Sentinel is asked about the primary of this name.
-pub(crate) fn questions(master: &str) -> Pipeline {
+pub(super) fn questions(master: &str) -> Pipeline {
     let mut pipe = Pipeline::with_capacity(ANSWERS);
     pipe.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
     pipe.cmd("SENTINEL").arg("MASTER").arg(master);
@@ -30,7 +72,7 @@ pub(crate) fn questions(master: &str) -> Pipeline {
 
 impl View {
     /// Reads the replies. The second may be forbidden; then the first has to do.
-    pub(crate) fn read(answers: &[Value]) -> Result<Self, Fault> {
+    pub(super) fn read(answers: &[Value]) -> Result<Self, Fault> {
         let [address, details] = answers else { return Err(Fault::Protocol("number of replies")) };
         let address = master_address(address)?;
         let Value::Array(fields) = details else {
@@ -52,13 +94,13 @@ impl View {
 
 /// The primary by the newest configuration, whoever knows it: the Sentinels learn of a failover
 /// within seconds of each other. Among equals the one that most of them name.
-pub(crate) fn newest(views: &[View]) -> Option<&Address> {
+pub(super) fn newest(views: &[View]) -> Option<&Address> {
     let count = |view: &View| views.iter().filter(|other| other.address == view.address).count();
     views.iter().max_by_key(|view| (view.epoch, count(view))).map(|view| &view.address)
 }
 
 /// Whether one of the Sentinels is replacing this primary.
-pub(crate) fn is_being_replaced(views: &[View], address: &Address) -> bool {
+pub(super) fn is_being_replaced(views: &[View], address: &Address) -> bool {
     views.iter().any(|view| view.replacing && view.address == *address)
 }
 

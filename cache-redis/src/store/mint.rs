@@ -1,0 +1,40 @@
+//! New epochs.
+
+use super::Inner;
+use super::calls::integers;
+use crate::connection::{Conn, Gate};
+use crate::error::Fault;
+use crate::incarnation::fresh_epoch;
+use crate::meta::Meta;
+
+impl Inner {
+    /// Replaces metadata that proves nothing by a new epoch, unless someone else has, or the
+    /// server says that it was right and the connection was not.
+    pub(super) async fn mint(&self, shard: u16, doubtful: &Conn) -> Result<Meta, Fault> {
+        let epoch = fresh_epoch()?;
+        let meta = self.layout.meta(shard);
+        let shards = self.layout.shards();
+        let args = [epoch.to_string(), shards.to_string()];
+        let reply = self
+            .eval(&self.scripts.mint, shard, (Gate::Heed, true), &[meta.to_owned()], &args)
+            .await?;
+        let [epoch, clock, floor, here, recorded, minted] = integers(&reply)?;
+        if here != doubtful.incarnation().0 {
+            doubtful.kill();
+            self.topology.distrust(shard);
+        }
+        if minted == 1 {
+            tracing::warn!(shard, prefix = self.layout.prefix(), "a new epoch: the shard is cold");
+        }
+        if recorded != u64::from(shards) {
+            return Err(mismatch(recorded, shards));
+        }
+        Ok(Meta { epoch, clock, floor })
+    }
+}
+
+fn mismatch(recorded: u64, shards: u16) -> Fault {
+    Fault::Unsupported(format!(
+        "this prefix is used with {recorded} shards elsewhere, with {shards} here"
+    ))
+}
