@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use adapter_axum::{Cache, Policy};
@@ -13,6 +14,7 @@ use cache_core::clock::{Clock, SystemClock};
 use cache_redis::{RedisStore, Start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::support::Server;
 
@@ -28,22 +30,24 @@ const RECOVERY: Duration = Duration::from_secs(2);
 /// the breaker opens.
 const CLIENTS: u64 = 40;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Exchange {
     /// When it was sent, and how long it took.
     sent: Duration,
     took: Duration,
     status: u16,
     hit: bool,
+    /// `x-cache` and `cache-status`.
+    says: String,
 }
 
-/// The application: 50 pages, each cached for a minute.
+/// The application: 50 pages, each cached for longer than the test takes.
 async fn application(url: &str, runs: &Arc<AtomicU64>) -> SocketAddr {
     // A busy machine may need longer than the limits for the first connection.
     let store =
         RedisStore::builder(url).unwrap().with_start(Start::Lenient).connect().await.unwrap();
     let cache = Cache::from(Cache::builder(store).store_timeout(STORE_TIMEOUT).build().unwrap());
-    let layer = cache.layer(Policy::ttl(Duration::from_secs(60)).tag("pages")).unwrap();
+    let layer = cache.layer(Policy::ttl(Duration::from_secs(600)).tag("pages")).unwrap();
     let runs = Arc::clone(runs);
     let page = move || async move {
         runs.fetch_add(1, Ordering::SeqCst);
@@ -65,9 +69,11 @@ async fn client(
 ) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let mut every = tokio::time::interval(Duration::from_millis(1_000 * CLIENTS / RATE));
-    // Not all at the same instant.
-    tokio::time::sleep(Duration::from_millis(number * 1_000 / RATE)).await;
+    // Each at an instant of its own, also after having been late: 200 requests per second, not five
+    // times a second 40.
+    let first = Instant::now() + Duration::from_millis(number * 1_000 / RATE);
+    let mut every = interval_at(first, Duration::from_millis(1_000 * CLIENTS / RATE));
+    every.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut page = number;
     while !stop.load(Ordering::SeqCst) {
         every.tick().await;
@@ -79,7 +85,10 @@ async fn client(
         let took = SystemClock.monotonic().saturating_sub(sent);
         let status = head.get(9..12).unwrap().parse().unwrap();
         let hit = head.contains("x-cache: HIT");
-        log.lock().unwrap().push(Exchange { sent, took, status, hit });
+        let of_cache =
+            |line: &&str| line.starts_with("x-cache") || line.starts_with("cache-status");
+        let says = head.lines().filter(of_cache).collect::<Vec<_>>().join("; ");
+        log.lock().unwrap().push(Exchange { sent, took, status, hit, says });
     }
 }
 
@@ -111,18 +120,70 @@ fn caches(log: &[Exchange], from: Duration) -> (bool, String) {
     (all > RATE / 2 && hits * 10 >= all * 9, format!("{hits} hits of {all}"))
 }
 
-/// Waits for a second of hits. A machine that stands still for 0.2 s opens the breaker, so that the
-/// first one need not be.
-async fn warm(log: &Mutex<Vec<Exchange>>) {
-    let end = SystemClock.monotonic() + Duration::from_secs(20);
+/// Waits for a second of hits, from then on or later, and says when it began. A machine that stands
+/// still for 0.2 s opens the breaker, so that it need not be the first one.
+async fn a_second_of_hits(log: &Mutex<Vec<Exchange>>, from: Duration) -> Duration {
+    let mut begin = from;
     loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let now = SystemClock.monotonic();
-        let (warm, hits) = caches(&log.lock().unwrap(), now - Duration::from_secs(1));
+        // A little more, for those under way.
+        let complete = begin + Duration::from_millis(1_050);
+        tokio::time::sleep(complete.saturating_sub(SystemClock.monotonic())).await;
+        let (warm, hits) = caches(&log.lock().unwrap(), begin);
         if warm {
-            return;
+            return begin;
         }
-        assert!(now < end, "before: {hits}");
+        let late = begin > from + Duration::from_secs(20);
+        assert!(!late, "no second of hits: {hits}; {}", misses(log, from));
+        begin += Duration::from_millis(50);
+    }
+}
+
+/// What was no hit from then on, and why.
+fn misses(log: &Mutex<Vec<Exchange>>, from: Duration) -> String {
+    let log = log.lock().unwrap();
+    let misses = log.iter().filter(|exchange| exchange.sent >= from && !exchange.hit);
+    misses.fold(String::new(), |text, exchange| {
+        let Exchange { sent, took, says, .. } = exchange;
+        format!("{text}\n{:?} later, took {took:?}: {says}", sent.saturating_sub(from))
+    })
+}
+
+/// Watches the machine: when a plain client of the server, or its thread, last stood still for so
+/// long that a store would have given up.
+struct Calm {
+    stop: Arc<AtomicBool>,
+    watching: JoinHandle<Option<Duration>>,
+}
+
+impl Calm {
+    /// Half the time limit of a store.
+    const STILL: Duration = Duration::from_millis(100);
+
+    fn watch(server: &Server) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut connection = server.raw();
+        let watching = std::thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || {
+                let (mut last, mut before) = (None, SystemClock.monotonic());
+                while !stop.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(5));
+                    redis::cmd("PING").exec(&mut connection).unwrap();
+                    let now = SystemClock.monotonic();
+                    if now.saturating_sub(before) >= Self::STILL {
+                        last = Some(now);
+                    }
+                    before = now;
+                }
+                last
+            }
+        });
+        Self { stop, watching }
+    }
+
+    fn last_pause(self) -> Option<Duration> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.watching.join().unwrap()
     }
 }
 
@@ -134,17 +195,20 @@ async fn survives(outage: Outage) {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|n| tokio::spawn(client(address, n, Arc::clone(&stop), Arc::clone(&log))))
         .collect();
-    warm(&log).await;
+    a_second_of_hits(&log, SystemClock.monotonic()).await;
     let began = SystemClock.monotonic();
     (outage.begin)(&mut server);
     tokio::time::sleep(outage.lasts).await;
     (outage.end)(&mut server);
     let ended = SystemClock.monotonic();
-    tokio::time::sleep(RECOVERY + Duration::from_secs(1)).await;
+    let calm = Calm::watch(&server);
+    let warm = a_second_of_hits(&log, ended).await;
+    let pause = calm.last_pause().unwrap_or(ended);
     stop.store(true, Ordering::SeqCst);
     for client in clients {
         client.await.unwrap();
     }
+    let why = misses(&log, ended);
     let log = log.lock().unwrap().clone();
     let during = |from: Duration, to: Duration| {
         log.iter().filter(move |exchange| (from..to).contains(&exchange.sent))
@@ -164,17 +228,19 @@ async fn survives(outage: Outage) {
     let answered = log.iter().filter(|exchange| !exchange.hit).count();
     let runs = runs.load(Ordering::SeqCst);
     assert!(u64::try_from(answered).unwrap() >= runs, "{runs} runs for {answered} answers");
-    // From then on all pages are hits again.
     let back = log.iter().filter(|e| e.sent >= ended && e.hit).map(|e| e.sent).min().unwrap();
     let after = back.saturating_sub(ended);
-    assert!(after <= RECOVERY, "caching was back after {after:?}");
-    let (warm, hits) = caches(&log, ended + RECOVERY);
-    assert!(warm, "afterwards: {hits}");
+    assert!(after <= RECOVERY, "caching was back after {after:?}: {why}");
+    // And stays, unless the machine stands still; then soon after that.
+    let again = warm.saturating_sub(pause.max(ended));
+    assert!(again <= RECOVERY, "hits again after {again:?}: {why}");
     eprintln!(
         "{} requests, none failed; slowest during the outage {worst:?}, before {:?}; \
-         median with the breaker open {median:?}; first hit {after:?} after the return",
+         median with the breaker open {median:?}; first hit {after:?} after the return, \
+         nothing but hits after {:?}",
         log.len(),
         slowest(Duration::ZERO, began),
+        warm.saturating_sub(ended),
     );
 }
 
