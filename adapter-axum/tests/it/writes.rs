@@ -53,6 +53,37 @@ async fn c081_success_invalidates_by_tag_key_or_namespace_and_failure_does_not()
 }
 
 #[tokio::test]
+async fn c081_a_key_template_reaches_a_target_however_it_is_spelled() {
+    let cache = Cache::new(MemoryStore::new());
+    let layer = cache.layer(Policy::ttl(Duration::from_secs(60))).unwrap();
+    let what = cache.invalidate_layer(Invalidation::new().key("/u/{name}")).unwrap();
+    let route = get(|| async { "x" }).layer(layer).merge(put(|| async {}).layer(what));
+    let app = Router::new().route("/u/{name}", route);
+    for (asked, written) in [
+        ("/u/jos%C3%A9", "/u/jos%c3%a9"),
+        ("/u/a%20b", "/u/a%20b"),
+        ("/u/%61", "/u/a"),
+        ("/u/a+b", "/u/a%2Bb"),
+        ("/u/%2541", "/u/%2541"),
+        ("/u/x%3Fb%26a", "/u/x%3Fb%26a"),
+    ] {
+        wire::get(&app, asked).await;
+        assert_eq!(wire::get(&app, asked).await.cache(), "HIT");
+        wire::call(&app, Request::put(written).body(Body::empty()).unwrap()).await;
+        assert_eq!(wire::get(&app, asked).await.cache(), "MISS", "{asked}");
+    }
+    for (asked, named) in [
+        ("/u/ren%C3%A9e", "/u/renée"),
+        ("/u/ren%C3%A9", "/u/ren%C3%A9"),
+        ("/u/q?a=b+c&d=%C3%A9", "/u/q?d=é&a=b c"),
+        ("/u/q?a=b+c&d=%C3%A9", "/u/q?a=b%20c&d=%c3%a9"),
+    ] {
+        wire::get(&app, asked).await;
+        assert_eq!(cache.invalidate_keys([named]).await.unwrap().removed, 1, "{asked}");
+    }
+}
+
+#[tokio::test]
 async fn c081_before_invalidates_whatever_the_handler_says() {
     for when in [When::Before, When::Both] {
         let cache = Cache::new(MemoryStore::new());

@@ -100,7 +100,7 @@ impl Cache {
 
     /// Invalidates the responses with these key names: the text of a custom key, or the path of a
     /// target with those query parameters that the route's `query` setting lets select, in any
-    /// order. All methods and variants are meant. Keys inside a namespace are reached
+    /// order, percent-encoded or not. All methods and variants are meant. Keys inside a namespace are reached
     /// through [`namespace`](Self::namespace).
     ///
     /// # Errors
@@ -411,16 +411,20 @@ pub(crate) fn scopes(application: Option<&str>, name: Option<&str>) -> Vec<Optio
     scopes
 }
 
+/// The tags of key names. Whether a name is spelled as in a request or decoded already, it does not
+/// say; both are meant.
 pub(crate) fn key_tags<S: AsRef<str>>(
     scopes: &[Option<String>],
     keys: impl IntoIterator<Item = S>,
 ) -> Tags {
-    keys.into_iter()
-        .flat_map(|key| {
-            let tag = |scope: &Option<String>| Tag::key(scope.as_deref(), key.as_ref());
-            scopes.iter().map(tag).collect::<Vec<_>>()
-        })
-        .collect()
+    let tags = |key: S| {
+        let both = |scope: &Option<String>| {
+            let (scope, key) = (scope.as_deref(), key.as_ref());
+            [Tag::key(scope, key), Tag::key_as_it_is(scope, key)]
+        };
+        scopes.iter().flat_map(both).collect::<Vec<_>>()
+    };
+    keys.into_iter().flat_map(tags).collect()
 }
 
 pub(crate) fn namespace_tags(scopes: &[Option<String>]) -> Result<Tags, TagError> {

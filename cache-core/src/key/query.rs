@@ -93,17 +93,43 @@ fn decoded_name(segment: &str) -> Cow<'_, str> {
     }
 }
 
-/// The name under which a target is known to `invalidate_keys`: the path, and the query sorted.
+/// The name under which a target is known to `invalidate_keys`: the path, and the query sorted, both
+/// decoded. A path parameter is decoded when a template names a target by it; and targets that are
+/// only spelled otherwise had better be invalidated together than one of them not at all.
 ///
 /// Text that does not begin with `/` is a custom key and stays as it is.
 #[must_use]
 pub fn canonical_name(text: &str) -> Cow<'_, str> {
-    match text.split_once('?') {
-        Some((path, query)) if text.starts_with('/') && query.contains('&') => {
-            Cow::Owned(format!("{path}?{}", QueryRule::Sorted.segments(query).join("&")))
-        }
-        _ => Cow::Borrowed(text),
+    if !text.starts_with('/') || !text.contains(['%', '+', '&']) {
+        return Cow::Borrowed(text);
     }
+    let Some((path, query)) = text.split_once('?') else { return decoded(text) };
+    let mut name = decoded(path).into_owned();
+    for (number, segment) in QueryRule::Sorted.segments(query).into_iter().enumerate() {
+        name.push(if number == 0 { '?' } else { '&' });
+        name.push_str(&decoded(&segment.replace('+', " ")));
+    }
+    Cow::Owned(name)
+}
+
+/// Text without its percent-encoding; what is no encoding stays.
+fn decoded(text: &str) -> Cow<'_, str> {
+    let Some((first, encoded)) = text.split_once('%') else { return Cow::Borrowed(text) };
+    let mut bytes = first.as_bytes().to_vec();
+    for piece in encoded.split('%') {
+        let digits = piece.get(..2).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        match digits.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(piece.get(2..).unwrap_or_default().as_bytes());
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend_from_slice(piece.as_bytes());
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -131,5 +157,13 @@ mod tests {
     fn names_of_targets_do_not_depend_on_query_order() {
         assert_eq!(canonical_name("/q?b=1&a=2"), "/q?a=2&b=1");
         assert_eq!(canonical_name("user:7?b&a"), "user:7?b&a");
+        assert_eq!(canonical_name("user:%41"), "user:%41");
+    }
+
+    #[test]
+    fn names_of_targets_do_not_depend_on_spelling() {
+        assert_eq!(canonical_name("/jos%C3%A9/%zz%4"), "/josé/%zz%4");
+        assert_eq!(canonical_name("/a+b?d=%C3%a9&a=b+c%2B"), "/a+b?a=b c+&d=é");
+        assert_eq!(canonical_name("/%ff%"), "/\u{fffd}%");
     }
 }

@@ -66,14 +66,19 @@ impl Tag {
     }
 
     /// The reserved tag of a key name in a namespace. The name of a target is its path and query;
-    /// the order of the query does not matter.
+    /// the order of the query does not matter, and neither does percent-encoding.
     #[must_use]
     pub fn key(namespace: Option<&str>, name: &str) -> Self {
+        Self::key_as_it_is(namespace, &query::canonical_name(name))
+    }
+
+    /// The same of a name that is decoded already, as one that was made of a path parameter is.
+    pub(crate) fn key_as_it_is(namespace: Option<&str>, name: &str) -> Self {
         let mut text = canonical::Canonical::new();
         if let Some(namespace) = namespace {
             text.part(canonical::Part::Namespace, namespace.as_bytes());
         }
-        text.part(canonical::Part::Custom, query::canonical_name(name).as_bytes());
+        text.part(canonical::Part::Custom, name.as_bytes());
         Self::of_digest("k:", &text.digest())
     }
 
