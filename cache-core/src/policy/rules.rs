@@ -435,6 +435,23 @@ fn downstream(spec: &Spec) -> Result<DownstreamValue, PolicyError> {
     })
 }
 
+/// Fields that a client, a connection or this cache reads.
+const TAKEN: [HeaderName; 13] = [
+    header::AGE,
+    CACHE_STATUS,
+    header::CACHE_CONTROL,
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::DATE,
+    header::ETAG,
+    header::LOCATION,
+    header::SET_COOKIE,
+    header::TRANSFER_ENCODING,
+    header::VARY,
+];
+
 fn status_header(spec: &Spec) -> Result<Option<StatusField>, PolicyError> {
     let setting = match spec.status_header.clone() {
         Some(Nullable(None)) => return Ok(None),
@@ -445,6 +462,9 @@ fn status_header(spec: &Spec) -> Result<Option<StatusField>, PolicyError> {
         PolicyError::new("status_header", setting.name.clone(), "is not a field name")
     })?;
     let field = "status_header";
+    if TAKEN.contains(&name) {
+        return Err(PolicyError::new(field, setting.name, "says something else of a message"));
+    }
     Ok(Some(StatusField {
         name,
         hit: value(field, &setting.hit)?,

@@ -80,6 +80,7 @@ fn errors_in_files_name_field_and_value() {
         (r#"{"namespace":{"name":"a::b"}}"#, &["`namespace`", "a::b"]),
         (r#"{"namespace":{"nam":"a"}}"#, &["`namespace`", "nam"]),
         (r#"{"status_header":{"name":"x y"}}"#, &["`status_header`", "x y"]),
+        (r#"{"status_header":{"name":"Content-Length"}}"#, &["`status_header`", "Content-Length"]),
         (r#"{"downstream":{"fixed":"a\nb"}}"#, &["`downstream`"]),
         (r#"{"coalesce":{"wait":"0s"}}"#, &["`coalesce`"]),
         (r#"{"max_fill":"0s"}"#, &["`max_fill`", "0s"]),
