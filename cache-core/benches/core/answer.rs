@@ -70,7 +70,7 @@ fn measure(
 ) {
     let (route, uri) = (filled(size), uri());
     let answer = || match route.attend(&RequestHead::new(method, &uri, black_box(request))) {
-        Step::Reply(reply) => reply.into_response(),
+        Step::Reply(reply) => reply.into_response(|body| body),
         Step::Forward(_) => panic!("it is stored"),
     };
     assert_eq!(answer().status(), status);
