@@ -8,7 +8,7 @@ use actix_web::{App, HttpRequest, HttpResponse, ResponseError, body, web};
 use adapter_actix::{Policy, ResponseCache};
 use http::StatusCode;
 
-use crate::server::{Connection, Count, ask, cache, timed_cache, ttl, until};
+use crate::server::{Connection, Count, ask, cache, panicking_once, timed_cache, ttl, until};
 
 #[test]
 fn a_miss_is_stored_and_hit() {
@@ -270,18 +270,7 @@ async fn an_error_stays_one_for_the_middleware_outside() {
 
 #[test]
 fn a_panic_breaks_only_its_own_connection() {
-    let (cache, count) = (cache(), Count::default());
-    let layer = cache.layer(ttl()).unwrap();
-    let server = serve!({
-        let count = count.clone();
-        App::new().service(web::resource("/").wrap(layer.clone()).to(move || {
-            let run = count.one();
-            async move {
-                assert!(run > 1, "as this test wants it");
-                "fine"
-            }
-        }))
-    });
+    let server = panicking_once(Duration::ZERO);
     assert!(crate::server::send(&server, "GET /", &[], "").is_none());
     for cached in ["MISS", "HIT"] {
         let answer = ask(&server, "GET /", &[]);

@@ -6,12 +6,13 @@ use actix_web::body::SizedStream;
 use actix_web::dev::Service as _;
 use actix_web::test::TestRequest;
 use actix_web::{App, HttpResponse, web};
+use adapter_actix::Cache;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use http::Method;
 
-use crate::server::{Connection, Count, Gate, ask, cache, send, ttl, until};
+use crate::server::{Connection, Count, Gate, Server, ask, cache, send, ttl, until};
 
 type Chunk = Result<Bytes, std::io::Error>;
 
@@ -24,19 +25,24 @@ fn gated(gate: Gate) -> impl futures_util::Stream<Item = Chunk> + 'static {
     stream::once(std::future::ready(Ok(Bytes::from_static(b"first")))).chain(last)
 }
 
-#[test]
-fn a_stream_flows_at_once_and_is_stored_at_its_end() {
-    let (cache, runs, gate) = (cache(), Count::default(), Gate::new());
+/// Serves such a stream from a cached route.
+fn streaming(cache: &Cache, runs: &Count, gate: &Gate) -> Server {
     let layer = cache.layer(ttl()).unwrap();
     let (count, door) = (runs.clone(), gate.clone());
-    let server = serve!({
+    serve!({
         let (count, door) = (count.clone(), door.clone());
         App::new().service(web::resource("/").wrap(layer.clone()).to(move || {
             count.one();
             let body = gated(door.clone());
             async move { HttpResponse::Ok().streaming(body) }
         }))
-    });
+    })
+}
+
+#[test]
+fn a_stream_flows_at_once_and_is_stored_at_its_end() {
+    let (cache, runs, gate) = (cache(), Count::default(), Gate::new());
+    let server = streaming(&cache, &runs, &gate);
     let mut connection = Connection::open(&server);
     connection.send("GET /", &[], "");
     let head = connection.head().unwrap();
@@ -160,16 +166,7 @@ fn a_client_that_leaves_early_kills_no_fill() {
 #[test]
 fn a_client_that_leaves_amid_a_stream_kills_no_fill() {
     let (cache, runs, gate) = (cache(), Count::default(), Gate::new());
-    let layer = cache.layer(ttl()).unwrap();
-    let (count, door) = (runs.clone(), gate.clone());
-    let server = serve!({
-        let (count, door) = (count.clone(), door.clone());
-        App::new().service(web::resource("/").wrap(layer.clone()).to(move || {
-            count.one();
-            let body = gated(door.clone());
-            async move { HttpResponse::Ok().streaming(body) }
-        }))
-    });
+    let server = streaming(&cache, &runs, &gate);
     let mut connection = Connection::open(&server);
     connection.send("GET /", &[], "");
     connection.head().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{App, HttpResponse, web};
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::server::{Count, ask, cache, send, ttl};
+use crate::server::{Count, ask, cache, panicking_once, send, ttl};
 
 #[test]
 fn a_hundred_cold_requests_run_once() {
@@ -46,19 +46,7 @@ fn a_hundred_cold_requests_run_once() {
 
 #[test]
 fn a_leaders_panic_releases_the_followers() {
-    let (cache, count) = (cache(), Count::default());
-    let layer = cache.layer(ttl()).unwrap();
-    let server = serve!({
-        let count = count.clone();
-        App::new().service(web::resource("/").wrap(layer.clone()).to(move || {
-            let run = count.one();
-            async move {
-                actix_web::rt::time::sleep(Duration::from_millis(200)).await;
-                assert!(run > 1, "as this test wants it");
-                "fine"
-            }
-        }))
-    });
+    let server = panicking_once(Duration::from_millis(200));
     let answers: Vec<_> = std::thread::scope(|scope| {
         let ask = || scope.spawn(|| send(&server, "GET /", &[], ""));
         (0..10).map(|_| ask()).collect::<Vec<_>>().into_iter().map(|t| t.join().unwrap()).collect()

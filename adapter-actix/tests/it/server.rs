@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use actix_web::{App, web};
 use adapter_actix::{Cache, Policy};
 use cache_core::clock::{Clock, ManualClock};
 use cache_memory::MemoryStore;
@@ -46,6 +47,23 @@ macro_rules! serve {
         let (address, handle) = receive.recv().unwrap();
         crate::server::Server { address, handle }
     }};
+}
+
+/// Serves a cached route whose handler takes this long and panics in its first run.
+pub(crate) fn panicking_once(after: Duration) -> Server {
+    let (cache, count) = (cache(), Count::default());
+    let layer = cache.layer(ttl()).unwrap();
+    serve!({
+        let count = count.clone();
+        App::new().service(web::resource("/").wrap(layer.clone()).to(move || {
+            let run = count.one();
+            async move {
+                actix_web::rt::time::sleep(after).await;
+                assert!(run > 1, "as this test wants it");
+                "fine"
+            }
+        }))
+    })
 }
 
 /// What came back.
