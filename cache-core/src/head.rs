@@ -226,6 +226,11 @@ impl<'a> RequestHead<'a> {
         self.notes.only_host()
     }
 
+    /// One line of `If-None-Match`, if there is any.
+    pub(crate) const fn none_match(&self) -> Option<&'a [u8]> {
+        self.notes.none_match()
+    }
+
     /// Whether the request has a field that decides something.
     pub(crate) const fn has(&self, noted: Noted) -> bool {
         self.notes.has(noted)

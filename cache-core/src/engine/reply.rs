@@ -178,8 +178,7 @@ fn lies_ready(
     let stored = entry.response()?;
     let (method, names) = (request.method(), &rules.own_fields);
     let table = stored.headers.ready(names)?;
-    let not_modified = request.has(Noted::Validator)
-        && conditional::not_modified(method, request.headers(), stored.status, table);
+    let not_modified = has_it(request, stored.status, table);
     let body = if not_modified {
         stored.headers.ready_not_modified(conditional::stays_when_not_modified, names)?;
         ReplyBody::Absent
@@ -192,6 +191,15 @@ fn lies_ready(
         ReplyBody::Whole(entry.body().clone())
     };
     Some((not_modified, body))
+}
+
+/// Whether the client has the response with this head.
+fn has_it(request: &RequestHead<'_>, status: StatusCode, table: &HeaderMap) -> bool {
+    let method = request.method();
+    let sent_back = |line| conditional::sent_back(method, line, status, table);
+    request.has(Noted::Validator)
+        && (request.none_match().is_some_and(sent_back)
+            || conditional::not_modified(method, request.headers(), status, table))
 }
 
 /// The answer to this request: 304 if the client has it, no content for HEAD, the parts that are
@@ -207,8 +215,7 @@ pub(crate) fn reply(
 ) -> Response<ReplyBody> {
     let method = request.method();
     let table = stored.headers.table();
-    let known = request.has(Noted::Validator)
-        && conditional::not_modified(method, request.headers(), stored.status, table);
+    let known = has_it(request, stored.status, table);
     let mut response = Response::new(ReplyBody::Absent);
     *response.headers_mut() = fields(rules, cache, entry, stored, state, how, known);
     *response.status_mut() = if known { StatusCode::NOT_MODIFIED } else { stored.status };

@@ -3,7 +3,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
-use super::entity_tag::lines_name;
+use super::entity_tag::{is_tag, lines_name};
 
 /// Whether the client already has this response, so that 304 is the answer.
 ///
@@ -26,6 +26,19 @@ pub fn not_modified(
         (Some(since), Some(modified)) => modified <= since,
         _ => false,
     }
+}
+
+/// Whether one line of `If-None-Match` is the whole entity tag of this response, as where a client
+/// sends back what it was sent: then it has it, whatever the other lines say.
+pub(crate) fn sent_back(
+    method: &Method,
+    line: &[u8],
+    status: StatusCode,
+    response: &HeaderMap,
+) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+        && status == StatusCode::OK
+        && response.get(header::ETAG).is_some_and(|etag| etag.as_bytes() == line && is_tag(etag))
 }
 
 /// Whether the request has a precondition that only the origin can judge: of the state before a
@@ -93,6 +106,19 @@ mod tests {
             &[(header::IF_NONE_MATCH, "\"b\""), (header::IF_MODIFIED_SINCE, TUESDAY)],
             StatusCode::OK
         ));
+    }
+
+    #[test]
+    fn a_tag_that_is_sent_back_is_known_without_a_list() {
+        let response = |etag| map(&[(header::ETAG, etag)]);
+        let knows = |line: &str, status, etag| {
+            sent_back(&Method::GET, line.as_bytes(), status, &response(etag))
+        };
+        assert!(knows("\"a\"", StatusCode::OK, "\"a\""));
+        assert!(!knows("\"b\"", StatusCode::OK, "\"a\""));
+        assert!(!knows("\"a\"", StatusCode::NOT_FOUND, "\"a\""));
+        // What is no entity tag matches nothing.
+        assert!(!knows("a", StatusCode::OK, "a"));
     }
 
     #[test]

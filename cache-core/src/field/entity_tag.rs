@@ -59,6 +59,11 @@ pub fn generate(body: &[u8], weak: bool) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
+/// Whether it is an entity tag, by its quotes.
+pub(crate) fn is_tag(value: &HeaderValue) -> bool {
+    opaque(value.as_bytes()).is_some()
+}
+
 /// The opaque part, without `W/` and quotes.
 fn opaque(tag: &[u8]) -> Option<&[u8]> {
     let tag = tag.trim_ascii();

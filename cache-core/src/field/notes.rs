@@ -6,6 +6,7 @@
 pub(crate) struct Notes<'a> {
     found: u16,
     host: Option<&'a [u8]>,
+    none_match: Option<&'a [u8]>,
 }
 
 /// A field that decides something.
@@ -27,7 +28,7 @@ pub(crate) enum Noted {
 impl<'a> Notes<'a> {
     /// The notes on these lines; their names are in lower case.
     pub(crate) fn of(lines: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
-        let (mut found, mut host) = (0, None);
+        let (mut found, mut host, mut none_match) = (0, None, None);
         for (name, value) in lines {
             found |= match name {
                 "host" if host.replace(value).is_some() => Noted::Hosts as u16,
@@ -35,16 +36,25 @@ impl<'a> Notes<'a> {
                 "cookie" => Noted::Cookie as u16,
                 "upgrade" => Noted::Upgrade as u16,
                 "if-match" | "if-unmodified-since" => Noted::BeforeChange as u16,
-                "if-none-match" | "if-modified-since" => Noted::Validator as u16,
+                "if-none-match" => {
+                    none_match = Some(value);
+                    Noted::Validator as u16
+                }
+                "if-modified-since" => Noted::Validator as u16,
                 "range" => Noted::Range as u16,
                 _ => 0,
             };
         }
-        Self { found, host }
+        Self { found, host, none_match }
     }
 
     pub(crate) const fn has(self, noted: Noted) -> bool {
         self.found & noted as u16 != 0
+    }
+
+    /// One line of `If-None-Match`, if there is any.
+    pub(crate) const fn none_match(self) -> Option<&'a [u8]> {
+        self.none_match
     }
 
     /// `Host`, if there is one line of it.
