@@ -150,8 +150,8 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How much an invalidation reclaims before it returns, default 10 000 entries or 20 ms.
-    /// Either as zero: it returns as soon as it is in force.
+    /// How much an invalidation reclaims before it returns, default 10 000 entries or 20 ms: no step
+    /// is begun that would end later. Either as zero: it returns as soon as it is in force.
     pub const fn with_reclaim_budget(mut self, entries: usize, time: Duration) -> Self {
         self.settings.reclaim_budget = (entries, time);
         self

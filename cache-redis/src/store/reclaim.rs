@@ -85,8 +85,9 @@ struct Budget {
 }
 
 impl Budget {
-    fn is_spent(&self) -> bool {
-        self.left() == 0 || SystemClock.monotonic() >= self.until
+    /// Whether there is time for a step that takes as long as this, and anything to do in it.
+    fn allows(&self, step: Duration) -> bool {
+        self.left() > 0 && SystemClock.monotonic().saturating_add(step) < self.until
     }
 
     fn left(&self) -> usize {
@@ -116,10 +117,10 @@ impl Inner {
                 let budget = &budget;
                 async move {
                     let mut removed = 0;
-                    let progress = if budget.is_spent() {
-                        Ok(Progress::Left)
-                    } else {
+                    let progress = if budget.allows(Duration::ZERO) {
                         self.empty(&aside, Some(budget), &mut removed).await
+                    } else {
+                        Ok(Progress::Left)
                     };
                     (aside, progress, removed)
                 }
@@ -181,6 +182,7 @@ impl Inner {
     ) -> Result<Progress, Fault> {
         let step = self.settings.reclaim_step;
         loop {
+            let begun = SystemClock.monotonic();
             let size = budget.map_or(step, |budget| step.min(budget.left().max(1)));
             let members = self.within(self.pop(aside, size)).await?;
             if members.is_empty() {
@@ -193,7 +195,8 @@ impl Inner {
             }
             if let Some(budget) = budget {
                 budget.spend(members.len());
-                if budget.is_spent() {
+                // The next step takes about as long as this one.
+                if !budget.allows(SystemClock.monotonic().saturating_sub(begun)) {
                     return Ok(Progress::Left);
                 }
             }
