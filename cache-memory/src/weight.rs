@@ -6,10 +6,6 @@ use cache_core::entry::Entry;
 
 use crate::slot::Slot;
 
-/// Bytes of one entry of a header table beyond the text: the key, the value, a hash and a link,
-/// and its position.
-const FIELD: usize = 112;
-
 /// Bytes of the fixed parts of an entry, its slot, and its places in the cache and in the table
 /// of deadlines; measured, rounded up.
 const ENTRY: usize = 640;
@@ -22,7 +18,6 @@ const TAG: usize = 144;
 /// its bound.
 pub(crate) fn weight(entry: &Entry) -> u64 {
     const { assert!(size_of::<Slot>() <= 64) }
-    let fields = entry.response().map_or(0, |head| head.headers.capacity());
-    let bookkeeping = ENTRY + FIELD * fields + TAG * entry.tags().len();
+    let bookkeeping = ENTRY + TAG * entry.tags().len();
     u64::try_from(entry.weight().saturating_add(bookkeeping)).unwrap_or(u64::MAX)
 }

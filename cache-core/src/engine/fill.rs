@@ -159,7 +159,6 @@ impl Recording {
         if divisible && !headers.contains_key(header::ACCEPT_RANGES) {
             headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
-        let length = (has_content && !body.is_empty()).then_some(body.len());
         let request = self.kept.head();
         let key = variant_key(
             self.planned.key,
@@ -170,7 +169,7 @@ impl Recording {
         );
         let head = StoredHead {
             status: self.status,
-            headers: StoredFields::from(headers).with_room(&rules.own_fields, length),
+            headers: StoredFields::from(headers),
             life: self.storable.life,
             presented: Presented::take(&names, request.headers()),
             etag_is_ours,

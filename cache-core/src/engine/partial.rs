@@ -13,8 +13,9 @@ use crate::field::notes::Noted;
 use crate::field::range::{Asked, asked};
 use crate::head::RequestHead;
 
-/// Status and body of the answer where a GET asks for parts of a stored 200, whose head is changed
-/// accordingly; `None` where the whole is the answer. The bytes are shared with the stored ones.
+/// Status and body of the answer where a GET asks for parts of a stored 200; `headers` are those of
+/// the whole answer, and are changed accordingly. `None` where the whole is the answer. The bytes are
+/// shared with the stored ones.
 pub(crate) fn part(
     request: &RequestHead<'_>,
     stored: &StoredHead,
@@ -27,7 +28,7 @@ pub(crate) fn part(
     {
         return None;
     }
-    match asked(request.headers(), stored.headers.table(), body.len()) {
+    match asked(request.headers(), headers, body.len()) {
         Asked::Whole => None,
         Asked::Unsatisfiable => {
             Some((unsatisfiable(body.len(), headers), ReplyBody::Whole(Bytes::new())))

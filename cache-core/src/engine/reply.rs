@@ -1,5 +1,7 @@
 //! Answers made of stored responses.
 
+use std::sync::Arc;
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 
@@ -7,7 +9,7 @@ use super::cache::Inner;
 use super::partial;
 use super::status::{self, Seconds, Story};
 use crate::body::ReplyBody;
-use crate::entry::{Entry, StoredHead};
+use crate::entry::{Entry, Laid, StoredHead, laid};
 use crate::field::conditional;
 use crate::field::notes::Noted;
 use crate::head::RequestHead;
@@ -38,10 +40,10 @@ pub struct Reply(Made);
 
 #[derive(Debug)]
 enum Made {
-    /// What lies ready in the entry, and the values to write over its first fields.
+    /// A table that is laid out, and the values to write over its first fields.
     Ready {
-        entry: Entry,
-        not_modified: bool,
+        status: StatusCode,
+        laid: Arc<Laid>,
         own: [Option<HeaderValue>; 2],
         body: ReplyBody,
     },
@@ -63,10 +65,7 @@ impl Reply {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match &self.0 {
-            Made::Ready { not_modified: true, .. } => StatusCode::NOT_MODIFIED,
-            Made::Ready { entry, .. } => {
-                entry.response().map_or(StatusCode::OK, |stored| stored.status)
-            }
+            Made::Ready { status, .. } => *status,
             Made::Response(response) => response.status(),
         }
     }
@@ -74,24 +73,23 @@ impl Reply {
     /// The fields, in order; several lines of one name follow each other.
     pub fn fields(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
         let (table, own) = match &self.0 {
-            Made::Ready { entry, not_modified, own, .. } => {
-                (ready(entry, *not_modified), Some(own))
+            Made::Ready { status, laid, own, .. } => {
+                (laid.table(is_not_modified(*status)), Some(own))
             }
-            Made::Response(response) => (Some(response.headers()), None),
+            Made::Response(response) => (response.headers(), None),
         };
         let own = own.into_iter().flatten().flatten();
         let values = own.map(Some).chain(std::iter::repeat(None));
-        let stored = table.into_iter().flatten();
-        stored.zip(values).map(|((name, value), own)| (name, own.unwrap_or(value)))
+        table.iter().zip(values).map(|((name, value), own)| (name, own.unwrap_or(value)))
     }
 
-    /// Which fields these are, where they lie ready in the store; `None` where they were put
-    /// together for one request.
+    /// Which fields these are, where answers with the same ones are to be expected; `None` where they
+    /// were put together for one request.
     #[must_use]
     pub fn ready_fields(&self) -> Option<ReadyFields> {
         match &self.0 {
-            Made::Ready { entry, not_modified, own, .. } => {
-                let number = entry.response()?.headers.number(*not_modified)?;
+            Made::Ready { status, laid, own, .. } => {
+                let number = laid.number(is_not_modified(*status))?;
                 Some(ReadyFields { number, own: own.iter().flatten().count() })
             }
             Made::Response(_) => None,
@@ -110,16 +108,13 @@ impl Reply {
     /// The whole of it, with the framework's own kind of body.
     #[must_use]
     pub fn into_response<B>(self, body_as: impl FnOnce(ReplyBody) -> B) -> Response<B> {
-        let status = self.status();
-        let (entry, not_modified, own, body) = match self.0 {
-            Made::Ready { entry, not_modified, own, body } => (entry, not_modified, own, body),
+        let (status, laid, own, body) = match self.0 {
+            Made::Ready { status, laid, own, body } => (status, laid, own, body),
             Made::Response(response) => return response.map(body_as),
         };
         let mut response = Response::new(body_as(body));
         *response.status_mut() = status;
-        if let Some(table) = ready(&entry, not_modified) {
-            *response.headers_mut() = filled(table, own);
-        }
+        *response.headers_mut() = filled(Laid::into_table(laid, is_not_modified(status)), own);
         response
     }
 }
@@ -130,13 +125,13 @@ impl From<Response<ReplyBody>> for Reply {
     }
 }
 
-fn ready(entry: &Entry, not_modified: bool) -> Option<&HeaderMap> {
-    Some(entry.response()?.headers.made_ready(not_modified))
+/// A stored response never has this status itself.
+fn is_not_modified(status: StatusCode) -> bool {
+    status == StatusCode::NOT_MODIFIED
 }
 
-/// A copy of a table with these values in its first fields.
-fn filled(table: &HeaderMap, [one, other]: [Option<HeaderValue>; 2]) -> HeaderMap {
-    let mut map = table.clone();
+/// A table with these values in its first fields.
+fn filled(mut map: HeaderMap, [one, other]: [Option<HeaderValue>; 2]) -> HeaderMap {
     let mut places = map.values_mut();
     if let Some(value) = one
         && let Some(place) = places.next()
@@ -160,37 +155,34 @@ pub(crate) fn at_once(
     entry: Entry,
     state: &Freshness,
 ) -> Result<Reply, Entry> {
-    let Some((not_modified, body)) = lies_ready(rules, request, &entry) else { return Err(entry) };
+    let Some((status, laid, body)) = lies_ready(rules, request, &entry) else { return Err(entry) };
     let story = How::Fresh.story(Seconds::from(state));
     let own = status::varying_of_hit(rules, cache, entry.key(), state, story);
-    Ok(Reply(Made::Ready { entry, not_modified, own, body }))
+    Ok(Reply(Made::Ready { status, laid, own, body }))
 }
 
-/// Whether the answer is a 304, and its body, if its head lies ready.
+/// The answer's status, head and body, if the head needs nothing but the values of the cache's own
+/// fields.
 fn lies_ready(
     rules: &Rules,
     request: &RequestHead<'_>,
     entry: &Entry,
-) -> Option<(bool, ReplyBody)> {
+) -> Option<(StatusCode, Arc<Laid>, ReplyBody)> {
     if !rules.leaves_downstream() || request.has(Noted::Range) {
         return None;
     }
     let stored = entry.response()?;
-    let (method, names) = (request.method(), &rules.own_fields);
-    let table = stored.headers.ready(names)?;
-    let not_modified = has_it(request, stored.status, table);
-    let body = if not_modified {
-        stored.headers.ready_not_modified(conditional::stays_when_not_modified, names)?;
-        ReplyBody::Absent
-    } else if *method == Method::HEAD {
-        if lacks_length(table, entry.body().len()) {
-            return None;
-        }
-        ReplyBody::Absent
-    } else {
-        ReplyBody::Whole(entry.body().clone())
-    };
-    Some((not_modified, body))
+    let length = entry.body().len();
+    let laid = laid(&stored.headers, &rules.own_fields, length)?;
+    if has_it(request, stored.status, laid.whole()) {
+        laid.not_modified(conditional::stays_when_not_modified);
+        return Some((StatusCode::NOT_MODIFIED, laid, ReplyBody::Absent));
+    }
+    if *request.method() != Method::HEAD {
+        return Some((stored.status, laid, ReplyBody::Whole(entry.body().clone())));
+    }
+    let announced = !lacks_length(laid.whole(), length);
+    announced.then_some((stored.status, laid, ReplyBody::Absent))
 }
 
 /// Whether the client has the response with this head.
@@ -214,8 +206,8 @@ pub(crate) fn reply(
     how: How,
 ) -> Response<ReplyBody> {
     let method = request.method();
-    let table = stored.headers.table();
-    let known = has_it(request, stored.status, table);
+    let known = request.has(Noted::Validator)
+        && has_it(request, stored.status, &stored.headers.to_map());
     let mut response = Response::new(ReplyBody::Absent);
     *response.headers_mut() = fields(rules, cache, entry, stored, state, how, known);
     *response.status_mut() = if known { StatusCode::NOT_MODIFIED } else { stored.status };

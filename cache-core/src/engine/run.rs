@@ -330,7 +330,7 @@ impl Route {
         let etag =
             stored.as_ref().ok().and_then(|entry| entry.response()?.headers.get(&header::ETAG));
         if let Some(etag) = etag {
-            response.headers_mut().insert(header::ETAG, etag.clone());
+            response.headers_mut().insert(header::ETAG, etag);
         }
         let told = self.told(response, fill, stored.map(|_| ttl));
         let mut response = told.map(|_| ServedBody::whole(body));

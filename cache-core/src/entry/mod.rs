@@ -2,6 +2,8 @@
 
 pub mod codec;
 mod fields;
+mod laid;
+mod packed;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +13,7 @@ use http::{HeaderMap, StatusCode};
 
 pub(crate) use self::fields::OwnField;
 pub use self::fields::StoredFields;
+pub(crate) use self::laid::{Laid, laid};
 use crate::key::Key;
 use crate::key::vary::{Presented, VariantRecord};
 use crate::tag::Tags;
@@ -193,7 +196,7 @@ fn head_weight(content: &Content) -> usize {
     match content {
         Content::Response(head) => {
             let fields: usize =
-                head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+                head.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
             let presented: usize = head
                 .presented
                 .lines()

@@ -56,7 +56,7 @@ pub fn needs_origin(method: &Method, request: &HeaderMap) -> bool {
 /// except what helps a client to update its own copy; nothing is said of a body or a cookie.
 pub fn reduce_to_not_modified(headers: &mut HeaderMap) {
     let etag = headers.contains_key(header::ETAG);
-    let gone = |name: &&HeaderName| !stays_when_not_modified(name, etag);
+    let gone = |name: &&HeaderName| !stays_when_not_modified(name.as_str(), etag);
     let gone: Vec<HeaderName> = headers.keys().filter(gone).cloned().collect();
     for name in gone {
         headers.remove(name);
@@ -64,8 +64,8 @@ pub fn reduce_to_not_modified(headers: &mut HeaderMap) {
 }
 
 /// Whether a 304 keeps this field of its 200; `etag` says whether that has an entity tag.
-pub(crate) fn stays_when_not_modified(name: &HeaderName, etag: bool) -> bool {
-    match name.as_str() {
+pub(crate) fn stays_when_not_modified(name: &str, etag: bool) -> bool {
+    match name {
         "content-length" | "content-type" | "content-encoding" | "content-language"
         | "content-range" | "transfer-encoding" | "set-cookie" => false,
         "last-modified" => !etag,

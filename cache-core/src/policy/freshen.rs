@@ -20,7 +20,7 @@ pub(crate) fn merged(
 ) -> Option<HeaderMap> {
     let own = stored.headers.get(&header::ETAG).filter(|_| !stored.etag_is_ours);
     if let (Some(own), Some(other)) = (own, answer.get(header::ETAG))
-        && !entity_tag::weakly_equal(own, other)
+        && !entity_tag::weakly_equal(&own, other)
     {
         return None;
     }
@@ -63,7 +63,7 @@ pub(crate) fn updating(answer: &HeaderMap) -> HeaderMap {
 pub(crate) fn confirms(stored: &StoredHead, length: usize, answer: &HeaderMap) -> bool {
     let same = |name: &HeaderName| {
         let ours = stored.etag_is_ours && *name == header::ETAG;
-        !ours && stored.headers.get_all(name).eq(answer.get_all(name).iter())
+        !ours && stored.headers.get_all(name).eq(answer.get_all(name))
     };
     let mut validators =
         [header::ETAG, header::LAST_MODIFIED].into_iter().filter(|name| answer.contains_key(name));

@@ -362,8 +362,8 @@ impl Validators {
         }
         let etag = stored.headers.get(&header::ETAG).filter(|_| !stored.etag_is_ours);
         Self {
-            etag: etag.cloned(),
-            last_modified: stored.headers.get(&header::LAST_MODIFIED).cloned(),
+            etag,
+            last_modified: stored.headers.get(&header::LAST_MODIFIED),
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) fn sample() -> (Entry, Stamp) {
     (Entry::new(key, tags, until, Content::Response(head), body), Stamp { epoch: 9, clock: 41 })
 }
 
-/// The same with what only layout 2 can say.
+/// The same with what layout 1 could not say.
 pub(crate) fn strict_sample() -> (Entry, Stamp) {
     use cache_core::entry::Content;
     let (entry, stamp) = sample();
@@ -55,8 +55,8 @@ fn flags_that_nobody_knows_are_refused() {
     let bytes = encode(&entry, stamp).unwrap();
     let body_at = bytes.len() - entry.body().len();
     let flags_at = ENVELOPE + entry.tags().iter().map(|tag| tag.as_str().len() + 2).sum::<usize>();
-    assert_eq!((bytes[4], bytes[flags_at]), (2, 3));
-    for flags in [0, 4, 0xff] {
+    assert_eq!((bytes[4], bytes[flags_at]), (3, 3));
+    for flags in [4, 0xff] {
         let mut other = bytes.to_vec();
         other[flags_at] = flags;
         mend(&mut other, body_at);
@@ -72,6 +72,8 @@ fn the_body_is_a_slice_of_the_input() {
     let (read, _) = decode(&bytes, entry.key()).unwrap();
     assert_eq!(read.body(), entry.body());
     assert!(bytes.as_ptr_range().contains(&read.body().as_ptr()), "the body was copied");
+    let field = read.response().unwrap().headers.iter().next().unwrap().1;
+    assert!(bytes.as_ptr_range().contains(&field.as_ptr()), "the fields were copied");
 }
 
 #[test]
@@ -86,7 +88,7 @@ fn c091_another_keys_entry_is_refused() {
 fn c092_foreign_and_older_formats_are_refused() {
     let (entry, stamp) = sample();
     let bytes = encode(&entry, stamp).unwrap();
-    for (at, value) in [(0, b'X'), (3, 0), (3, 2), (4, 7)] {
+    for (at, value) in [(0, b'X'), (3, 0), (3, 2), (4, 0), (4, 4)] {
         let mut other = bytes.to_vec();
         other[at] = value;
         assert_eq!(decode(&other.into(), entry.key()).unwrap_err(), DecodeError::Foreign);
@@ -143,7 +145,78 @@ fn c093_line_breaks_in_stored_fields_are_refused() {
     assert_eq!(decode(&bytes, &key).unwrap_err(), DecodeError::Malformed("tag"));
 }
 
+/// A head that adds up but for what `change` does to it.
+fn with_head(change: impl FnOnce(&mut Vec<u8>)) -> Result<(Entry, Stamp), DecodeError> {
+    let (entry, stamp) = sample();
+    let bytes = encode(&entry, stamp).unwrap();
+    let tags = entry.tags().iter().map(|tag| tag.as_str().len() + 2).sum::<usize>();
+    let (head_at, body_at) = (ENVELOPE + tags, bytes.len() - entry.body().len());
+    let mut head = bytes[head_at..body_at].to_vec();
+    change(&mut head);
+    let length = u32::try_from(head.len()).unwrap();
+    let mut other = [&bytes[..head_at], &head, &bytes[body_at..]].concat();
+    other[100..104].copy_from_slice(&length.to_be_bytes());
+    mend(&mut other, head_at + head.len());
+    decode(&other.into(), entry.key())
+}
+
+/// Where the fields begin in the head of the sample: flags, status, times, and the nominated field
+/// with its one value.
+const FIELDS_AT: usize = 1 + 2 + 40 + 1 + (1 + 15) + 1 + (1 + 2);
+
+#[test]
+fn c093_fields_that_were_planted_are_refused() {
+    let planted = |line: &[u8]| with_head(|head| head.extend_from_slice(line)).map(|_| ());
+    let malformed = |what| Err(DecodeError::Malformed(what));
+    assert_eq!(planted(b"\0\x03x-a\x01b"), Ok(()));
+    assert_eq!(planted(b"\0\x03x-a\x0ab\r\nx-evil:1"), malformed("field value"));
+    assert_eq!(planted(b"\0\x07x-a: \r\n\x01b"), malformed("field name"));
+    assert_eq!(planted(b"\0\x03X-A\x01b"), malformed("field name"));
+    assert_eq!(planted(b"\0\0\0"), malformed("field name"));
+    // A name without a number, a line that is cut, a length that is too long.
+    for line in [&b"\x7f\0"[..], b"\0", b"\0\x03x-", b"\x01\x05abc", b"\x01\x80\0", b"\x01\xff"] {
+        assert_eq!(planted(line), malformed("fields"), "{line:?}");
+    }
+    assert_eq!(planted(&b"\x01\0".repeat(1 << 14)), malformed("too many fields"));
+}
+
+#[test]
+fn a_head_that_says_what_no_response_can_is_refused() {
+    let refused = |at: usize, with: &[u8]| {
+        with_head(|head| head[at..at + with.len()].copy_from_slice(with)).map(|_| ()).unwrap_err()
+    };
+    for status in [100_u16, 206, 304, 99, 0, 1000] {
+        assert_eq!(refused(1, &status.to_be_bytes()), DecodeError::Malformed("status"), "{status}");
+    }
+    assert_eq!(refused(43, &[17]), DecodeError::Malformed("too many nominated fields"));
+    assert_eq!(refused(44, &[0xff]), DecodeError::Malformed("nominated fields"));
+    assert_eq!(refused(45, b"\r"), DecodeError::Malformed("field name"));
+    assert_eq!(refused(60, &[0x7f]), DecodeError::Malformed("nominated fields"));
+    for length in 0..FIELDS_AT {
+        assert!(with_head(|head| head.truncate(length)).is_err(), "{length}");
+    }
+    let (empty, _) = with_head(|head| head.truncate(FIELDS_AT)).unwrap();
+    assert!(empty.response().unwrap().headers.is_empty());
+}
+
 proptest! {
+    #[test]
+    fn c091_a_head_of_any_bytes_never_panics(
+        at in 0_usize..120,
+        bytes in prop::collection::vec(any::<u8>(), 0..80),
+    ) {
+        // The checksum is right, so that all of it is read.
+        let read = with_head(|head| {
+            let at = at.min(head.len());
+            head.splice(at.., bytes);
+        });
+        if let Ok((entry, _)) = read {
+            // What was read can be sent.
+            let headers = &entry.response().unwrap().headers;
+            prop_assert_eq!(headers.to_map().len(), headers.len());
+        }
+    }
+
     #[test]
     fn c091_decoding_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let (entry, stamp) = sample();

@@ -29,7 +29,7 @@ pub(crate) fn spoil(entry: Entry, bug: Option<Bug>) -> Entry {
         }
         Some(Bug::FieldsMerged) => with_head(&entry, |head| {
             let mut merged = http::HeaderMap::new();
-            for (name, last) in head.headers.iter() {
+            for (name, last) in &head.headers.to_map() {
                 merged.insert(name, last.clone());
             }
             head.headers = merged.into();

@@ -7,7 +7,7 @@
 //! | offset | size | content (integers big-endian) |
 //! |---|---|---|
 //! | 0 | 4 | magic `RCE\x01`, the last byte being the version of the envelope |
-//! | 4 | 1 | codec of the head: 1 = bincode 2, layout [`v1`]; 2 = the same with flags, [`v2`] |
+//! | 4 | 1 | codec of the head: 1 = bincode 2, layout [`v1`]; 2 = the same with flags, [`v2`]; 3 = packed, [`v3`] |
 //! | 5 | 1 | flags: bit 0 = has a variant |
 //! | 6 | 2 | zero |
 //! | 8 | 8 | epoch of the stamp |
@@ -22,8 +22,9 @@
 //! | 120 | … | the tags: each a 16-bit length and its encoded text |
 //! | … | … | the head, then the body |
 //!
-//! A head is written in the lowest layout that can say it, so that older processes read as much as
-//! they can; a layout that a process does not know is a miss to it.
+//! Responses are written in [`v3`], all else in [`v1`], and all three are read. A layout that a
+//! process does not know is a miss to it: while processes with and without layout 3 share a store,
+//! the older ones miss what the newer ones have stored, and replace it.
 //!
 //! bincode is confined to [`v1`]. It is no longer maintained (RUSTSEC-2025-0141) and is pinned to
 //! 2.0; the codec byte exists so that a successor needs no flush. Reading never panics, allocates
@@ -32,10 +33,11 @@
 
 pub mod v1;
 pub mod v2;
+pub mod v3;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::Entry;
+use super::{Content, Entry};
 use crate::clock::{from_unix_millis, unix_millis};
 use crate::key::{Digest, Key};
 use crate::store::Stamp;
@@ -52,6 +54,9 @@ pub const BINCODE_V1: u8 = 1;
 
 /// The codec byte of [`v2`].
 pub const BINCODE_V2: u8 = 2;
+
+/// The codec byte of [`v3`].
+pub const PACKED_V3: u8 = 3;
 
 /// The largest head that is read or written, in bytes.
 pub const MAX_HEAD: usize = 1 << 20;
@@ -87,17 +92,24 @@ pub enum EncodeError {
         /// Its length.
         bytes: usize,
     },
+    /// The head has more lines than are read back.
+    #[error("{lines} lines of fields are too many")]
+    TooManyFields {
+        /// Their number.
+        lines: usize,
+    },
 }
 
 /// Writes an entry with its stamp.
 ///
 /// # Errors
 ///
-/// A head that is too large.
+/// A head that is too large, in bytes or in lines.
 pub fn encode(entry: &Entry, stamp: Stamp) -> Result<Bytes, EncodeError> {
-    let (codec, head) = match v2::flags(entry.content()) {
-        0 => (BINCODE_V1, v1::encode(entry.content())),
-        flags => (BINCODE_V2, v2::encode(entry.content(), flags)),
+    let (codec, head) = match entry.content() {
+        Content::Response(head) => (PACKED_V3, v3::encode(head)?),
+        Content::Variants(record) => (BINCODE_V1, v1::encode_variants(record)),
+        Content::Value(value) => (BINCODE_V1, v1::encode_value(value)),
     };
     if head.len() > MAX_HEAD {
         return Err(EncodeError::HeadTooLarge { bytes: head.len() });
@@ -132,7 +144,7 @@ pub fn encode(entry: &Entry, stamp: Stamp) -> Result<Bytes, EncodeError> {
     Ok(out.freeze())
 }
 
-/// Reads an entry that was stored under `key`. The body shares `bytes`.
+/// Reads an entry that was stored under `key`. Body and fields share `bytes`.
 ///
 /// # Errors
 ///
@@ -149,10 +161,11 @@ pub fn decode(bytes: &Bytes, key: &Key) -> Result<(Entry, Stamp), DecodeError> {
         return Err(DecodeError::Damaged);
     }
     let tags = read_tags(region.get(ENVELOPE..head_at).ok_or(DecodeError::Damaged)?)?;
-    let head = region.get(head_at..).ok_or(DecodeError::Damaged)?;
+    let head = bytes.slice(head_at..body_at);
     let content = match envelope.codec {
-        BINCODE_V1 => v1::decode(head)?,
-        _ => v2::decode(head)?,
+        BINCODE_V1 => v1::decode(&head)?,
+        BINCODE_V2 => v2::decode(&head)?,
+        _ => Content::Response(v3::decode(&head)?),
     };
     let keep_until = from_unix_millis(envelope.keep_until);
     let entry = Entry::new(*key, tags, keep_until, content, bytes.slice(body_at..));
@@ -172,7 +185,7 @@ struct Envelope {
 impl Envelope {
     fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
         let codec = match bytes.strip_prefix(&MAGIC).and_then(<[u8]>::first) {
-            Some(codec @ (&BINCODE_V1 | &BINCODE_V2)) => *codec,
+            Some(codec @ (&BINCODE_V1 | &BINCODE_V2 | &PACKED_V3)) => *codec,
             _ => return Err(DecodeError::Foreign),
         };
         let variant = match bytes.get(5..8) {

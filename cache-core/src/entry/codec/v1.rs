@@ -1,4 +1,5 @@
 //! Layout 1 of the head. Frozen: a change is a new layout in a new file, with a new codec byte.
+//! Responses are only read in it, and written in layout 3.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::{DecodeError, MAX_HEAD};
 use crate::clock::{from_unix_millis, unix_millis};
-use crate::entry::{Content, Life, StoredHead, ValueHead};
+use crate::entry::{Content, Life, StoredFields, StoredHead, ValueHead, packed};
 use crate::key::Digest;
 use crate::key::vary::{MAX_NOMINATED, MAX_VARIANTS, Presented, VariantRecord};
 
@@ -46,35 +47,21 @@ struct Times {
     stale_if_error: u64,
 }
 
-/// Writes a head. A head over the limit comes back as more than `MAX_HEAD` bytes.
-pub(super) fn encode(content: &Content) -> Vec<u8> {
-    let head = match content {
-        Content::Response(head) => Head::Response {
-            status: head.status.as_u16(),
-            fields: head
-                .headers
-                .iter()
-                .map(|(name, value)| Field {
-                    name: name.as_str().to_owned(),
-                    value: value.as_bytes().to_vec(),
-                })
-                .collect(),
-            life: write_life(&head.life),
-            presented: head
-                .presented
-                .lines()
-                .map(|(name, values)| Nominated {
-                    name: name.as_str().to_owned(),
-                    values: values.iter().map(|value| value.to_vec()).collect(),
-                })
-                .collect(),
-        },
-        Content::Variants(record) => Head::Variants {
-            names: record.names().iter().map(|name| name.as_str().to_owned()).collect(),
-            digests: record.digests().iter().map(|digest| *digest.as_bytes()).collect(),
-        },
-        Content::Value(value) => Head::Value { codec: value.codec, life: write_life(&value.life) },
-    };
+/// Writes a record of nominated fields. What is over the limit comes back as more than `MAX_HEAD`
+/// bytes.
+pub(super) fn encode_variants(record: &VariantRecord) -> Vec<u8> {
+    encode(Head::Variants {
+        names: record.names().iter().map(|name| name.as_str().to_owned()).collect(),
+        digests: record.digests().iter().map(|digest| *digest.as_bytes()).collect(),
+    })
+}
+
+/// Writes the head of a function's result.
+pub(super) fn encode_value(value: &ValueHead) -> Vec<u8> {
+    encode(Head::Value { codec: value.codec, life: write_life(&value.life) })
+}
+
+fn encode(head: Head) -> Vec<u8> {
     // Writing into a vector can only fail by the limit.
     bincode::encode_to_vec(head, CONFIG).unwrap_or_else(|_| vec![0; MAX_HEAD + 1])
 }
@@ -89,7 +76,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Content, DecodeError> {
     match head {
         Head::Response { status, fields, life, presented } => Ok(Content::Response(StoredHead {
             status: read_status(status)?,
-            headers: read_fields(fields)?.into(),
+            headers: read_fields(fields)?,
             life: read_life(&life),
             presented: read_presented(presented)?,
             etag_is_ours: false,
@@ -108,7 +95,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Content, DecodeError> {
     }
 }
 
-fn read_status(status: u16) -> Result<StatusCode, DecodeError> {
+pub(super) fn read_status(status: u16) -> Result<StatusCode, DecodeError> {
     match StatusCode::from_u16(status) {
         Ok(StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED) => {
             Err(DecodeError::Malformed("status"))
@@ -118,7 +105,7 @@ fn read_status(status: u16) -> Result<StatusCode, DecodeError> {
     }
 }
 
-fn read_fields(fields: Vec<Field>) -> Result<HeaderMap, DecodeError> {
+fn read_fields(fields: Vec<Field>) -> Result<StoredFields, DecodeError> {
     let mut headers = HeaderMap::with_capacity(fields.len());
     for field in fields {
         let value = read_value(field.value)?;
@@ -126,7 +113,7 @@ fn read_fields(fields: Vec<Field>) -> Result<HeaderMap, DecodeError> {
             .try_append(read_name(&field.name)?, value)
             .map_err(|_| DecodeError::Malformed("too many fields"))?;
     }
-    Ok(headers)
+    StoredFields::read(packed::pack(&headers).into()).map_err(DecodeError::Malformed)
 }
 
 fn read_presented(nominated: Vec<Nominated>) -> Result<Presented, DecodeError> {
@@ -140,7 +127,7 @@ fn read_presented(nominated: Vec<Nominated>) -> Result<Presented, DecodeError> {
     nominated.into_iter().map(read).collect::<Result<_, _>>().map(Presented::from_lines)
 }
 
-fn read_name(name: &str) -> Result<HeaderName, DecodeError> {
+pub(super) fn read_name(name: &str) -> Result<HeaderName, DecodeError> {
     HeaderName::from_bytes(name.as_bytes()).map_err(|_| DecodeError::Malformed("field name"))
 }
 
@@ -171,6 +158,6 @@ fn read_life(times: &Times) -> Life {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,5 @@
-//! Layout 2 of the head: one byte of flags, then layout 1. Frozen, as layout 1 is.
+//! Layout 2 of the head: one byte of flags, then layout 1. Frozen, as layout 1 is, and only read:
+//! responses are written in layout 3.
 //!
 //! | bit | of a response |
 //! |---|---|
@@ -10,23 +11,6 @@ use crate::entry::Content;
 
 const MUST_VALIDATE: u8 = 1;
 const ETAG_IS_OURS: u8 = 2;
-
-/// What layout 1 cannot say; zero if there is nothing.
-pub(super) fn flags(content: &Content) -> u8 {
-    match content {
-        Content::Response(head) => {
-            let must_validate = if head.life.must_validate { MUST_VALIDATE } else { 0 };
-            must_validate | if head.etag_is_ours { ETAG_IS_OURS } else { 0 }
-        }
-        Content::Variants(_) | Content::Value(_) => 0,
-    }
-}
-
-pub(super) fn encode(content: &Content, flags: u8) -> Vec<u8> {
-    let mut out = v1::encode(content);
-    out.insert(0, flags);
-    out
-}
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Content, DecodeError> {
     let (flags, head) = bytes.split_first().ok_or(DecodeError::Damaged)?;

@@ -1,0 +1,345 @@
+//! Tables of answers that a thread has laid out before.
+//!
+//! An answer is sent as a table, and making one of packed fields costs more than all else that a
+//! hit does. A table found here was made of the very same fields, for the same names of the cache
+//! and a body of the same length.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+
+use super::fields::{OwnField, StoredFields, table_of};
+
+/// The fields of how many entries a thread remembers; at 1.5 KiB each for eight lines, and at most
+/// 8 KiB: no more than 4 MiB. Those that fall into one place displace each other.
+const PLACES: usize = 512;
+
+/// The most lines that are remembered.
+const MOST_LINES: usize = 24;
+
+/// The most bytes that these have.
+const MOST_BYTES: usize = 2048;
+
+thread_local! {
+    static KNOWN: RefCell<Known> = const { RefCell::new(Known(Vec::new())) };
+}
+
+/// The table of every answer that a stored response is. The cache's own fields are the first ones,
+/// those whose values are not always the same first of all, and blank; the last one says how long
+/// the body is, if the response itself does not.
+#[derive(Debug)]
+pub(crate) struct Laid {
+    own: Arc<[OwnField]>,
+    table: HeaderMap,
+    /// Those that a 304 has, laid out the same way; made when the first one is sent.
+    of_not_modified: OnceLock<HeaderMap>,
+    /// Tells the remembered ones of a process apart.
+    number: Option<u64>,
+}
+
+/// The table for these fields; `None` where the response has one of the cache's own already, or so
+/// many fields that a table might not hold them all.
+pub(crate) fn laid(
+    fields: &StoredFields,
+    own: &Arc<[OwnField]>,
+    length: usize,
+) -> Option<Arc<Laid>> {
+    KNOWN
+        .try_with(|known| known.borrow_mut().get(fields, own, length))
+        .unwrap_or_else(|_| Laid::of(fields, own, length, None).map(Arc::new))
+}
+
+impl Laid {
+    fn of(
+        fields: &StoredFields,
+        own: &Arc<[OwnField]>,
+        length: usize,
+        number: Option<u64>,
+    ) -> Option<Self> {
+        let lines = fields.len();
+        if lines > super::packed::MOST_LINES || is_taken(fields, own) || has_twice(own) {
+            return None;
+        }
+        let mut table = blank(own, lines + own.len() + 1);
+        fields.copy_if(|_| true, &mut table);
+        if length > 0 && !table.contains_key(CONTENT_LENGTH) {
+            table.append(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        Some(Self { own: Arc::clone(own), table, of_not_modified: OnceLock::new(), number })
+    }
+
+    /// The table of every answer but a 304.
+    pub(crate) const fn whole(&self) -> &HeaderMap {
+        &self.table
+    }
+
+    /// That of every 304. `kept` must always be the same; it learns whether there is an entity tag.
+    pub(crate) fn not_modified(&self, kept: impl Fn(&str, bool) -> bool) -> &HeaderMap {
+        self.of_not_modified.get_or_init(|| {
+            let etag = self.table.contains_key(http::header::ETAG);
+            let stored = || self.table.iter().skip(self.own.len());
+            let kept = || stored().filter(|(name, _)| kept(name.as_str(), etag));
+            let mut table = blank(&self.own, self.own.len() + kept().count());
+            for (name, value) in kept() {
+                table.append(name, value.clone());
+            }
+            table
+        })
+    }
+
+    /// One of the two, as it was made before.
+    pub(crate) fn table(&self, not_modified: bool) -> &HeaderMap {
+        self.of_not_modified.get().filter(|_| not_modified).unwrap_or(&self.table)
+    }
+
+    /// The same to be changed; without a copy where nobody else has it.
+    pub(crate) fn into_table(this: Arc<Self>, not_modified: bool) -> HeaderMap {
+        match Arc::try_unwrap(this) {
+            Ok(Self { table, of_not_modified, .. }) => {
+                of_not_modified.into_inner().filter(|_| not_modified).unwrap_or(table)
+            }
+            Err(shared) => shared.table(not_modified).clone(),
+        }
+    }
+
+    /// What tells one of the two apart from all others, if it will be met again.
+    pub(crate) fn number(&self, not_modified: bool) -> Option<u64> {
+        Some(self.number? * 2 + u64::from(not_modified))
+    }
+}
+
+/// Made at its first use.
+struct Known(Vec<Option<Place>>);
+
+struct Place {
+    fields: StoredFields,
+    own: Arc<[OwnField]>,
+    length: usize,
+    laid: Option<Arc<Laid>>,
+    /// Asked for since others last wanted the place.
+    used: bool,
+}
+
+impl Known {
+    fn get(
+        &mut self,
+        fields: &StoredFields,
+        own: &Arc<[OwnField]>,
+        length: usize,
+    ) -> Option<Arc<Laid>> {
+        if self.0.is_empty() {
+            self.0.resize_with(PLACES, || None);
+        }
+        let once = || Laid::of(fields, own, length, None).map(Arc::new);
+        let Some(place) = self.0.get_mut(index(fields, own)) else { return once() };
+        if let Some(known) = place {
+            if known.is_of(fields, own, length) {
+                known.used = true;
+                return known.laid.clone();
+            }
+            // What is asked for often is not driven out by what is asked for once.
+            if std::mem::take(&mut known.used) {
+                return once();
+            }
+        }
+        if fields.packed().len() > MOST_BYTES || fields.len() > MOST_LINES {
+            return once();
+        }
+        let fields = fields.apart();
+        let laid = Laid::of(&fields, own, length, Some(next_number())).map(Arc::new);
+        let own = Arc::clone(own);
+        place.insert(Place { fields, own, length, laid, used: false }).laid.clone()
+    }
+}
+
+impl Place {
+    fn is_of(&self, fields: &StoredFields, own: &Arc<[OwnField]>, length: usize) -> bool {
+        // Nobody else can have the address: it is held here.
+        Arc::ptr_eq(&self.own, own) && self.length == length && self.fields.are(fields)
+    }
+}
+
+/// Where a table belongs: no more than a guess where to look.
+fn index(fields: &StoredFields, own: &Arc<[OwnField]>) -> usize {
+    let address = Arc::as_ptr(own).cast::<()>().addr() >> 4;
+    let number = usize::try_from(fields.number() % PLACES as u64).unwrap_or_default();
+    number.wrapping_add(address) % PLACES
+}
+
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A table for so many lines that begins with these fields.
+fn blank(own: &[OwnField], lines: usize) -> HeaderMap {
+    let mut map = table_of(lines);
+    for field in own {
+        let value = field.always.clone().unwrap_or_else(|| HeaderValue::from_static(""));
+        map.append(field.name.clone(), value);
+    }
+    map
+}
+
+fn is_taken(fields: &StoredFields, own: &[OwnField]) -> bool {
+    let is_own = |name: &HeaderName| own.iter().any(|field| field.name == *name);
+    own.iter().any(|field| fields.contains(&field.name)) || is_own(&CONTENT_LENGTH)
+}
+
+/// A name of ours that occurs twice has no place that is surely its own.
+fn has_twice(own: &[OwnField]) -> bool {
+    let names = own.iter().enumerate();
+    names.into_iter().any(|(at, field)| own.iter().skip(at + 1).any(|o| o.name == field.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{AGE, ETAG, SET_COOKIE};
+
+    use super::*;
+
+    fn map(etag: &'static str) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in [(ETAG, etag), (SET_COOKIE, "a=1"), (SET_COOKIE, "b=2")] {
+            map.append(name, HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    fn own() -> Arc<[OwnField]> {
+        let names = [AGE, HeaderName::from_static("cache-status")];
+        Arc::from(names.map(|name| OwnField { name, always: None }))
+    }
+
+    fn made(etag: &'static str) -> StoredFields {
+        StoredFields::from(map(etag))
+    }
+
+    /// As it comes out of a store.
+    fn read(etag: &'static str) -> StoredFields {
+        StoredFields::read(made(etag).packed().clone()).unwrap()
+    }
+
+    #[test]
+    fn the_own_fields_are_the_first_and_the_length_is_the_last() {
+        let own = own();
+        let laid = laid(&made("\"a\""), &own, 7).unwrap();
+        let names: Vec<_> = laid.whole().keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["age", "cache-status", "etag", "set-cookie", "content-length"]);
+        assert_eq!(laid.whole()[CONTENT_LENGTH], "7");
+        let kept = |name: &str, _: bool| name == "etag";
+        let names: Vec<_> = laid.not_modified(kept).keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["age", "cache-status", "etag"]);
+        assert_eq!(laid.table(true), laid.not_modified(kept));
+        assert_eq!(laid.table(false), laid.whole());
+    }
+
+    #[test]
+    fn a_length_that_is_stated_stays_and_none_is_said_of_nothing() {
+        let mut stated = map("\"a\"");
+        stated.insert(CONTENT_LENGTH, HeaderValue::from_static("5"));
+        let stated = StoredFields::from(stated);
+        assert_eq!(laid(&stated, &own(), 7).unwrap().whole()[CONTENT_LENGTH], "5");
+        assert!(!laid(&made("\"a\""), &own(), 0).unwrap().whole().contains_key(CONTENT_LENGTH));
+    }
+
+    #[test]
+    fn what_is_always_the_same_is_there_already() {
+        let hit = HeaderName::from_static("x-cache");
+        let field = |always| OwnField { name: hit.clone(), always };
+        let own = Arc::from([field(Some(HeaderValue::from_static("HIT")))]);
+        assert_eq!(laid(&made("\"a\""), &own, 0).unwrap().whole()[&hit], "HIT");
+        // A name that occurs twice has no place of its own.
+        assert!(laid(&made("\"a\""), &Arc::from([field(None), field(None)]), 0).is_none());
+    }
+
+    #[test]
+    fn a_name_that_is_taken_has_no_place() {
+        let mut taken = map("\"a\"");
+        taken.insert(AGE, HeaderValue::from_static("1"));
+        let (taken, own) = (StoredFields::from(taken), own());
+        for _ in 0..3 {
+            assert!(laid(&taken, &own, 0).is_none());
+        }
+    }
+
+    #[test]
+    fn what_was_laid_out_is_found_again() {
+        let own = own();
+        for fields in [made, read] {
+            let mut known = Known(Vec::new());
+            let (fields, same) = (fields("\"a\""), fields("\"a\""));
+            let first = known.get(&fields, &own, 7).unwrap();
+            assert!(Arc::ptr_eq(&first, &known.get(&fields.clone(), &own, 7).unwrap()));
+            let again = known.get(&same, &own, 7).unwrap();
+            assert_eq!(again.whole(), first.whole());
+            assert!(first.number(false).is_some() && first.number(false) != first.number(true));
+        }
+        let mut known = Known(Vec::new());
+        let first = known.get(&read("\"a\""), &own, 7).unwrap();
+        assert!(Arc::ptr_eq(&first, &known.get(&read("\"a\""), &own, 7).unwrap()));
+    }
+
+    #[test]
+    fn others_are_told_apart() {
+        let (own, others) = (own(), own());
+        let mut known = Known(Vec::new());
+        let fields = read("\"a\"");
+        let table = |known: &mut Known, fields: &_, own: &_, length| {
+            let laid = known.get(fields, own, length).unwrap();
+            let text = |name| laid.whole().get(name).map(|value| value.to_str().unwrap().to_owned());
+            (text(ETAG).unwrap(), text(CONTENT_LENGTH).unwrap())
+        };
+        let expected = |etag: &str, length: &str| (etag.to_owned(), length.to_owned());
+        for _ in 0..4 {
+            assert_eq!(table(&mut known, &fields, &own, 7), expected("\"a\"", "7"));
+            assert_eq!(table(&mut known, &fields, &own, 8), expected("\"a\"", "8"));
+            assert_eq!(table(&mut known, &read("\"b\""), &own, 7), expected("\"b\"", "7"));
+            assert_eq!(table(&mut known, &fields, &others, 7), expected("\"a\"", "7"));
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_often_keeps_its_place() {
+        let own = own();
+        let mut known = Known(Vec::new());
+        let often = made("\"a\"");
+        let first = known.get(&often, &own, 7).unwrap();
+        known.get(&often, &own, 7);
+        // Another one that falls into its place.
+        let once = std::iter::repeat_with(|| made("\"b\""))
+            .find(|other| index(other, &own) == index(&often, &own))
+            .unwrap();
+        let alone = known.get(&once, &own, 7).unwrap();
+        assert_eq!((alone.number(false), Arc::strong_count(&alone)), (None, 1));
+        assert!(Arc::ptr_eq(&first, &known.get(&often, &own, 7).unwrap()));
+        known.get(&once, &own, 7);
+        let second = known.get(&once, &own, 7).unwrap();
+        assert!(Arc::ptr_eq(&second, &known.get(&once, &own, 7).unwrap()));
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_reply_is_not_the_whole_of_it() {
+        let packed = made("\"a\"").packed().clone();
+        let reply = bytes::Bytes::from([&packed[..], &[0; 4096]].concat());
+        let fields = StoredFields::read(reply.slice(..packed.len())).unwrap();
+        let mut known = Known(Vec::new());
+        known.get(&fields, &own(), 7);
+        drop(fields);
+        assert!(reply.is_unique(), "the reply of a store is held");
+    }
+
+    #[test]
+    fn large_ones_are_not_remembered() {
+        let own = own();
+        let mut map = map("\"a\"");
+        map.insert("x-long", HeaderValue::from_str(&"x".repeat(MOST_BYTES)).unwrap());
+        let mut known = Known(Vec::new());
+        let laid = known.get(&StoredFields::from(map), &own, 7).unwrap();
+        assert_eq!(laid.number(false), None);
+        let table = Laid::into_table(laid, false);
+        assert_eq!(table["x-long"].len(), MOST_BYTES);
+    }
+}
