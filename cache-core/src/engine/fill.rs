@@ -14,7 +14,7 @@ use super::flight::{Lead, Verdict};
 use super::recall::Known;
 use super::route::{Kept, Route, Shared};
 use super::seek::variant_key;
-use crate::entry::{Content, Entry, StoredFields, StoredHead};
+use crate::entry::{Content, Entry, StoredHead};
 use crate::field::entity_tag;
 use crate::key::Key;
 use crate::key::vary::{Presented, VariantRecord};
@@ -167,14 +167,11 @@ impl Recording {
             &request,
             rules.vary_values,
         );
-        let head = StoredHead {
-            status: self.status,
-            headers: StoredFields::from(headers),
-            life: self.storable.life,
-            presented: Presented::take(&names, request.headers()),
-            etag_is_ours,
-        };
-        let keep = keep_until(&head.life, self.storable.keep);
+        let life = self.storable.life;
+        let presented = Presented::take(&names, request.headers());
+        let mut head = StoredHead::new(self.status, headers, life, presented);
+        head.etag_is_ours = etag_is_ours;
+        let keep = keep_until(&life, self.storable.keep);
         Ok(Entry::new(key, tags, keep, Content::Response(head), body))
     }
 }
@@ -201,7 +198,7 @@ impl Sealed {
             match stored {
                 Ok(()) => {
                     cache.counters.stored.one();
-                    if entry.response().is_some_and(|stored| stored.life.is_over_at_once()) {
+                    if entry.response().is_some_and(|stored| stored.life().is_over_at_once()) {
                         // Each request validates it for itself: waiting gains nothing.
                         cache.cool.add(entry.key(), cache.clock.monotonic());
                     }
@@ -265,7 +262,7 @@ impl Sealed {
         let reserved = |tag: &&Tag| !matches!(tag.kind(), TagKind::User | TagKind::Group);
         let tags: Tags = self.entry.tags().iter().filter(reserved).cloned().collect();
         // Kept for twice as long as its newest variant, so that most fills find it good.
-        let life = needed.duration_since(stored.life.stored_at).unwrap_or_default();
+        let life = needed.duration_since(stored.life().stored_at).unwrap_or_default();
         let keep = needed.checked_add(life).unwrap_or(needed).max(until);
         let entry = Entry::new(primary, tags, keep, Content::Variants(next), Bytes::new());
         let ticket = ask(cache, "begin", cache.store.begin(&primary)).await?;

@@ -20,7 +20,7 @@ use super::spawn::{Lifeline, Spawn};
 use super::status::{self, Seconds, Story};
 use super::tee::{Begun, Drain, Frames, ServedBody};
 use crate::body::{Body, Frame, ReplyBody};
-use crate::entry::{Entry, Life};
+use crate::entry::{Entry, Life, StoredHead};
 use crate::field::conditional;
 use crate::head::RequestHead;
 use crate::policy::freshness::freshness;
@@ -349,7 +349,7 @@ impl Route {
         let cache = &self.shared.cache;
         cache.counters.stale_hits.one();
         let now = cache.clock.now();
-        let stored = stale.response().map(|stored| stored.life);
+        let stored = stale.response().map(StoredHead::life);
         let life = stored.unwrap_or_else(|| Life::new(now, Duration::ZERO));
         let state = freshness(&life, now);
         self.reply(&kept.head(), stale, &state, How::OnError).map(ServedBody::reply)

@@ -153,7 +153,7 @@ impl Seek {
         if !selected(stored, head, self.values) {
             return self.forward(head, looked_under, Reason::OtherVariant, ticket);
         }
-        let (state, usage) = judged(rules, head, &stored.life, now);
+        let (state, usage) = judged(rules, head, &stored.life(), now);
         match usage {
             Use::Serve => Next::Done(Resolved::Serve(entry, state)),
             // A refresh needs the record, which other names than the recalled ones may be in.
@@ -245,7 +245,7 @@ pub(crate) fn serves(
     if !selected(stored, head, rules.vary_values) {
         return None;
     }
-    let (state, usage) = judged(rules, head, &stored.life, now);
+    let (state, usage) = judged(rules, head, &stored.life(), now);
     (usage == Use::Serve).then_some(state)
 }
 

@@ -331,7 +331,7 @@ impl Route {
         if let Lookup::Found(entry, _) = &found
             && self.shared.cache.mutant == Some(super::mutant::Mutant::AnyVariant)
         {
-            let state = entry.response().map(|stored| freshness(&stored.life, now));
+            let state = entry.response().map(|stored| freshness(&stored.life(), now));
             return Some((entry.clone(), state?));
         }
         match seek.step(rules, head, found, now) {

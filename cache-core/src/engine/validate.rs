@@ -40,7 +40,7 @@ impl Route {
             None => (entry.clone(), Err(Reason::Absent)),
         };
         let now = self.shared.cache.clock.now();
-        let life = entry.response().map(|stored| stored.life);
+        let life = entry.response().map(StoredHead::life);
         let state = life.map(|life| freshness(&life, now)).unwrap_or_default();
         tracing::debug!(key = %entry.key(), ?stored, "validated");
         let mut reply = self.reply(&kept.head(), &entry, &state, How::Validated { fwd, stored });
@@ -63,7 +63,7 @@ impl Route {
         let stored = get.response()?;
         let cache = &self.shared.cache;
         if !confirms(stored, get.body().len(), answer) {
-            if freshness(&stored.life, cache.clock.now()).is_fresh() {
+            if freshness(&stored.life(), cache.clock.now()).is_fresh() {
                 self.end(get).await;
             }
             return None;
@@ -71,7 +71,7 @@ impl Route {
         fill.ticket.as_ref().ok()?;
         fill.planned.is_head = false;
         let (entry, done) = self.freshened(fill, run.clone(), get, stored, answer).await;
-        let life = entry.response().map(|stored| stored.life)?;
+        let life = entry.response().map(StoredHead::life)?;
         Some(done.map(|()| Seconds::from(&freshness(&life, cache.clock.now()))))
     }
 
@@ -152,7 +152,8 @@ impl Route {
         let now = cache.clock.now();
         merge_vary(rules, &mut headers);
         let life = Life::new(now, Duration::ZERO);
-        let head = StoredHead { headers: headers.into(), life, ..stored.clone() };
+        let mut head = stored.clone().with_life(life);
+        head.headers = headers.into();
         let content = Content::Response(head);
         Entry::new(*entry.key(), Tags::default(), now, content, entry.body().clone())
     }

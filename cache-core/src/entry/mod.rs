@@ -4,6 +4,7 @@ pub mod codec;
 mod fields;
 mod laid;
 mod packed;
+mod times;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -14,6 +15,8 @@ use http::{HeaderMap, StatusCode};
 pub(crate) use self::fields::OwnField;
 pub use self::fields::StoredFields;
 pub(crate) use self::laid::{Laid, laid};
+use self::times::Times;
+use crate::clock::{from_unix_millis, unix_millis};
 use crate::key::Key;
 use crate::key::vary::{Presented, VariantRecord};
 use crate::tag::Tags;
@@ -29,10 +32,10 @@ pub struct Entry(Arc<Inner>);
 struct Inner {
     key: Key,
     tags: Tags,
-    keep_until: SystemTime,
+    /// In milliseconds since 1970.
+    keep_until: u64,
     content: Content,
     body: Bytes,
-    weight: usize,
 }
 
 /// What an entry is.
@@ -55,19 +58,40 @@ pub struct StoredHead {
     pub status: StatusCode,
     /// The fields, in order, without hop-by-hop ones.
     pub headers: StoredFields,
-    /// How long, and how far beyond, the response may be served.
-    pub life: Life,
     /// The request's values for the fields that the response nominated.
     pub presented: Presented,
     /// The entity tag was made here; the handler does not know it.
     pub etag_is_ours: bool,
+    times: Times,
 }
 
 impl StoredHead {
     /// A head from its parts.
     #[must_use]
     pub fn new(status: StatusCode, headers: HeaderMap, life: Life, presented: Presented) -> Self {
-        Self { status, headers: headers.into(), life, presented, etag_is_ours: false }
+        Self::packed(status, headers.into(), life, presented)
+    }
+
+    pub(crate) fn packed(
+        status: StatusCode,
+        headers: StoredFields,
+        life: Life,
+        presented: Presented,
+    ) -> Self {
+        Self { status, headers, presented, etag_is_ours: false, times: life.into() }
+    }
+
+    /// How long, and how far beyond, the response may be served.
+    #[must_use]
+    pub fn life(&self) -> Life {
+        self.times.into()
+    }
+
+    /// The same with another life; of its times only whole milliseconds are kept.
+    #[must_use]
+    pub fn with_life(mut self, life: Life) -> Self {
+        self.times = life.into();
+        self
     }
 }
 
@@ -131,7 +155,7 @@ impl ValueHead {
 
 impl Entry {
     /// Makes an entry. `tags` are all its tags, reserved ones included; a store must not return
-    /// it after `keep_until`.
+    /// it after `keep_until`, of which only whole milliseconds are kept.
     #[must_use]
     pub fn new(
         key: Key,
@@ -140,10 +164,8 @@ impl Entry {
         content: Content,
         body: Bytes,
     ) -> Self {
-        let weight = body.len()
-            + head_weight(&content)
-            + tags.iter().map(|t| t.as_str().len()).sum::<usize>();
-        Self(Arc::new(Inner { key, tags, keep_until, content, body, weight }))
+        let keep_until = unix_millis(keep_until);
+        Self(Arc::new(Inner { key, tags, keep_until, content, body }))
     }
 
     /// Under which key it is looked up.
@@ -158,10 +180,10 @@ impl Entry {
         &self.0.tags
     }
 
-    /// When a store may forget it, and must no longer return it.
+    /// When a store may forget it, and must no longer return it; in whole milliseconds.
     #[must_use]
     pub fn keep_until(&self) -> SystemTime {
-        self.0.keep_until
+        from_unix_millis(self.0.keep_until)
     }
 
     /// What it is.
@@ -179,7 +201,8 @@ impl Entry {
     /// The bytes of body, fields and tags: what a bounded store should count.
     #[must_use]
     pub fn weight(&self) -> usize {
-        self.0.weight
+        let tags = self.tags().iter().map(|tag| tag.as_str().len());
+        self.body().len() + head_weight(self.content()) + tags.sum::<usize>()
     }
 
     /// The head, if it is a response.

@@ -73,7 +73,7 @@ fn normal(name: &HeaderName, request: &HeaderMap, values: VaryValues) -> Option<
 /// A request's values for nominated fields, kept with the stored response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Presented {
-    fields: Vec<(HeaderName, Vec<Bytes>)>,
+    fields: Box<[(HeaderName, Vec<Bytes>)]>,
 }
 
 impl Presented {
@@ -114,8 +114,8 @@ impl Presented {
         self.fields.iter().map(|(name, values)| (name, values.as_slice()))
     }
 
-    pub(crate) const fn from_lines(fields: Vec<(HeaderName, Vec<Bytes>)>) -> Self {
-        Self { fields }
+    pub(crate) fn from_lines(fields: Vec<(HeaderName, Vec<Bytes>)>) -> Self {
+        Self { fields: fields.into() }
     }
 }
 

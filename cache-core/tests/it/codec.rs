@@ -42,8 +42,10 @@ pub(crate) fn strict_sample() -> (Entry, Stamp) {
     use cache_core::entry::Content;
     let (entry, stamp) = sample();
     let mut head = entry.response().unwrap().clone();
-    head.life.must_validate = true;
+    let mut life = head.life();
+    life.must_validate = true;
     head.etag_is_ours = true;
+    let head = head.with_life(life);
     let (tags, body) = (entry.tags().clone(), entry.body().clone());
     let content = Content::Response(head);
     (Entry::new(*entry.key(), tags, entry.keep_until(), content, body), stamp)

@@ -70,11 +70,11 @@ pub(super) async fn every_content(cx: &Cx) -> Result<(), Stop> {
 
 pub(super) async fn life_is_kept(cx: &Cx) -> Result<(), Stop> {
     let name = cx.key("k");
-    let mut head = response(cx.now());
-    head.life = Life::new(cx.now() - Duration::from_millis(1), Duration::from_millis(1_001));
-    head.life.initial_age = Duration::from_millis(7);
-    head.life.stale_while_revalidate = Duration::from_secs(86_400 * 365);
-    head.life.stale_if_error = Duration::from_millis(333);
+    let mut life = Life::new(cx.now() - Duration::from_millis(1), Duration::from_millis(1_001));
+    life.initial_age = Duration::from_millis(7);
+    life.stale_while_revalidate = Duration::from_secs(86_400 * 365);
+    life.stale_if_error = Duration::from_millis(333);
+    let head = response(cx.now()).with_life(life);
     let entry = cx.entry(&name).content(Content::Response(head));
     comes_back(cx, &name, entry.kept_for(Duration::from_millis(99_999))).await
 }

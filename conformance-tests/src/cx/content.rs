@@ -26,7 +26,7 @@ fn same_content(found: &Content, put: &Content) -> bool {
         (Content::Response(found), Content::Response(put)) => {
             found.status == put.status
                 && found.headers == put.headers
-                && found.life == put.life
+                && found.life() == put.life()
                 && found.presented == put.presented
         }
         (Content::Variants(found), Content::Variants(put)) => found == put,

@@ -62,11 +62,11 @@ impl Draft {
 
     /// Its freshness ended `ago`; it is kept all the same.
     pub(crate) fn stale_since(self, ago: Duration) -> Self {
-        let mut head = response(self.now);
-        head.life = Life::new(self.now - ago - Duration::from_secs(1), Duration::from_secs(1));
-        head.life.stale_while_revalidate = Duration::from_secs(3_600);
-        head.life.stale_if_error = Duration::from_secs(3_600);
-        self.content(Content::Response(head))
+        let second = Duration::from_secs(1);
+        let mut life = Life::new(self.now - ago - second, second);
+        life.stale_while_revalidate = Duration::from_secs(3_600);
+        life.stale_if_error = Duration::from_secs(3_600);
+        self.content(Content::Response(response(self.now).with_life(life)))
     }
 
     /// What it will be under.

@@ -59,7 +59,7 @@ impl Held {
 
     fn is_fresh(&self, now: SystemTime) -> bool {
         match self.entry.content() {
-            Content::Response(head) => now < head.life.stored_at + head.life.fresh_for,
+            Content::Response(head) => now < head.life().stored_at + head.life().fresh_for,
             _ => true,
         }
     }

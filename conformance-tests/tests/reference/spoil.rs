@@ -35,9 +35,11 @@ pub(crate) fn spoil(entry: Entry, bug: Option<Bug>) -> Entry {
             head.headers = merged.into();
         }),
         Some(Bug::LifeInSeconds) => with_head(&entry, |head| {
-            let seconds = unix_millis(head.life.stored_at) / 1_000;
-            head.life.stored_at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-            head.life.fresh_for = Duration::from_secs(head.life.fresh_for.as_secs());
+            let mut life = head.life();
+            let seconds = unix_millis(life.stored_at) / 1_000;
+            life.stored_at = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            life.fresh_for = Duration::from_secs(life.fresh_for.as_secs());
+            *head = head.clone().with_life(life);
         }),
         Some(Bug::OnlyResponses) if entry.response().is_none() => {
             let expired = SystemTime::UNIX_EPOCH;

@@ -74,13 +74,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Content, DecodeError> {
         return Err(DecodeError::Malformed("trailing bytes"));
     }
     match head {
-        Head::Response { status, fields, life, presented } => Ok(Content::Response(StoredHead {
-            status: read_status(status)?,
-            headers: read_fields(fields)?,
-            life: read_life(&life),
-            presented: read_presented(presented)?,
-            etag_is_ours: false,
-        })),
+        Head::Response { status, fields, life, presented } => {
+            let (status, fields) = (read_status(status)?, read_fields(fields)?);
+            let presented = read_presented(presented)?;
+            Ok(Content::Response(StoredHead::packed(status, fields, read_life(&life), presented)))
+        }
         Head::Variants { names, digests } => {
             if names.len() > MAX_NOMINATED || digests.len() > MAX_VARIANTS {
                 return Err(DecodeError::Malformed("too many variants"));

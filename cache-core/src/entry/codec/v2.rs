@@ -7,7 +7,7 @@
 //! | 1 | its entity tag was made here |
 
 use super::{DecodeError, v1};
-use crate::entry::Content;
+use crate::entry::{Content, Life};
 
 const MUST_VALIDATE: u8 = 1;
 const ETAG_IS_OURS: u8 = 2;
@@ -19,9 +19,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Content, DecodeError> {
     }
     match v1::decode(head)? {
         Content::Response(mut head) => {
-            head.life.must_validate = flags & MUST_VALIDATE != 0;
+            let must_validate = flags & MUST_VALIDATE != 0;
             head.etag_is_ours = flags & ETAG_IS_OURS != 0;
-            Ok(Content::Response(head))
+            let life = Life { must_validate, ..head.life() };
+            Ok(Content::Response(head.with_life(life)))
         }
         Content::Variants(_) | Content::Value(_) => Err(DecodeError::Malformed("flags")),
     }

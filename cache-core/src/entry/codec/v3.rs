@@ -34,16 +34,14 @@ pub(super) fn encode(head: &StoredHead) -> Result<Vec<u8>, EncodeError> {
         return Err(EncodeError::TooManyFields { lines });
     }
     let mut out = Vec::with_capacity(64 + fields.len());
-    let must_validate = if head.life.must_validate { MUST_VALIDATE } else { 0 };
+    let life = head.life();
+    let must_validate = if life.must_validate { MUST_VALIDATE } else { 0 };
     out.put_u8(must_validate | if head.etag_is_ours { ETAG_IS_OURS } else { 0 });
     out.put_u16(head.status.as_u16());
-    out.put_u64(unix_millis(head.life.stored_at));
-    for time in [
-        head.life.initial_age,
-        head.life.fresh_for,
-        head.life.stale_while_revalidate,
-        head.life.stale_if_error,
-    ] {
+    out.put_u64(unix_millis(life.stored_at));
+    for time in
+        [life.initial_age, life.fresh_for, life.stale_while_revalidate, life.stale_if_error]
+    {
         out.put_u64(millis(time));
     }
     put_presented(&head.presented, &mut out);
@@ -73,15 +71,11 @@ pub(super) fn decode(bytes: &Bytes) -> Result<StoredHead, DecodeError> {
     let (times, rest) = rest.split_first_chunk().ok_or(DecodeError::Damaged)?;
     let (presented, rest) = read_presented(bytes, rest)?;
     let headers = StoredFields::read(bytes.slice_ref(rest)).map_err(DecodeError::Malformed)?;
-    let mut life = read_life(times);
-    life.must_validate = flags & MUST_VALIDATE != 0;
-    Ok(StoredHead {
-        status: read_status(u16::from_be_bytes(*status))?,
-        headers,
-        life,
-        presented,
-        etag_is_ours: flags & ETAG_IS_OURS != 0,
-    })
+    let status = read_status(u16::from_be_bytes(*status))?;
+    let life = Life { must_validate: flags & MUST_VALIDATE != 0, ..read_life(times) };
+    let mut head = StoredHead::packed(status, headers, life, presented);
+    head.etag_is_ours = flags & ETAG_IS_OURS != 0;
+    Ok(head)
 }
 
 fn read_life(times: &[u8; 40]) -> Life {
