@@ -206,8 +206,8 @@ pub(crate) fn reply(
     how: How,
 ) -> Response<ReplyBody> {
     let method = request.method();
-    let known = request.has(Noted::Validator)
-        && has_it(request, stored.status, &stored.headers.to_map());
+    let known =
+        request.has(Noted::Validator) && has_it(request, stored.status, &stored.headers.to_map());
     let mut response = Response::new(ReplyBody::Absent);
     *response.headers_mut() = fields(rules, cache, entry, stored, state, how, known);
     *response.status_mut() = if known { StatusCode::NOT_MODIFIED } else { stored.status };

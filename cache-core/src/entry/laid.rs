@@ -289,7 +289,8 @@ mod tests {
         let fields = read("\"a\"");
         let table = |known: &mut Known, fields: &_, own: &_, length| {
             let laid = known.get(fields, own, length).unwrap();
-            let text = |name| laid.whole().get(name).map(|value| value.to_str().unwrap().to_owned());
+            let text =
+                |name| laid.whole().get(name).map(|value| value.to_str().unwrap().to_owned());
             (text(ETAG).unwrap(), text(CONTENT_LENGTH).unwrap())
         };
         let expected = |etag: &str, length: &str| (etag.to_owned(), length.to_owned());

@@ -361,10 +361,7 @@ impl Validators {
             return Self::default();
         }
         let etag = stored.headers.get(&header::ETAG).filter(|_| !stored.etag_is_ours);
-        Self {
-            etag,
-            last_modified: stored.headers.get(&header::LAST_MODIFIED),
-        }
+        Self { etag, last_modified: stored.headers.get(&header::LAST_MODIFIED) }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

@@ -66,7 +66,8 @@ impl Draft {
         let mut life = Life::new(self.now - ago - second, second);
         life.stale_while_revalidate = Duration::from_secs(3_600);
         life.stale_if_error = Duration::from_secs(3_600);
-        self.content(Content::Response(response(self.now).with_life(life)))
+        let head = response(self.now).with_life(life);
+        self.content(Content::Response(head))
     }
 
     /// What it will be under.

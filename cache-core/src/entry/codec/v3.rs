@@ -39,8 +39,7 @@ pub(super) fn encode(head: &StoredHead) -> Result<Vec<u8>, EncodeError> {
     out.put_u8(must_validate | if head.etag_is_ours { ETAG_IS_OURS } else { 0 });
     out.put_u16(head.status.as_u16());
     out.put_u64(unix_millis(life.stored_at));
-    for time in
-        [life.initial_age, life.fresh_for, life.stale_while_revalidate, life.stale_if_error]
+    for time in [life.initial_age, life.fresh_for, life.stale_while_revalidate, life.stale_if_error]
     {
         out.put_u64(millis(time));
     }
@@ -95,10 +94,7 @@ fn read_life(times: &[u8; 40]) -> Life {
 }
 
 /// The nominated fields, and what follows them.
-fn read_presented<'b>(
-    bytes: &Bytes,
-    rest: &'b [u8],
-) -> Result<(Presented, &'b [u8]), DecodeError> {
+fn read_presented<'b>(bytes: &Bytes, rest: &'b [u8]) -> Result<(Presented, &'b [u8]), DecodeError> {
     let wrong = || DecodeError::Malformed("nominated fields");
     let (count, mut rest) = rest.split_first().ok_or_else(wrong)?;
     let count = usize::from(*count);

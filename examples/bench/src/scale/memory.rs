@@ -108,8 +108,7 @@ fn entry(key: Key, number: usize) -> Result<Entry, Error> {
 /// Body and text of the fields.
 fn payload_of(entry: &Entry) -> usize {
     let fields = entry.response().into_iter().flat_map(|head| head.headers.iter());
-    entry.body().len()
-        + fields.map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
+    entry.body().len() + fields.map(|(name, value)| name.len() + value.len()).sum::<usize>()
 }
 
 /// Bytes of this process in memory.
