@@ -34,9 +34,13 @@ impl StoredFields {
         self.get_all(name).next()
     }
 
-    /// All values of a field, in order.
+    /// All values of a field, in order; copies, which do not keep the rest.
     pub fn get_all(&self, name: &HeaderName) -> impl Iterator<Item = HeaderValue> {
-        self.lines().filter(|line| line.name.is(name)).filter_map(|line| self.value(line))
+        self.lines().filter(|line| line.name.is(name)).filter_map(|line| {
+            let mut value = HeaderValue::from_bytes(line.value).ok()?;
+            value.set_sensitive(line.sensitive);
+            Some(value)
+        })
     }
 
     /// How many lines there are.
@@ -85,12 +89,15 @@ impl StoredFields {
             && (self.number & IS_CHECKSUM == 0 || self.packed == other.packed)
     }
 
-    /// The same in a block of its own: what was read is a part of the whole reply of a store.
+    /// The same in a block of its own. What was read is a part of the whole reply of a store; what
+    /// was made is shared with other threads, which would all count the holders in one place.
     pub(super) fn apart(&self) -> Self {
-        if self.number & IS_CHECKSUM == 0 {
-            return self.clone();
-        }
         Self { packed: Bytes::copy_from_slice(&self.packed), number: self.number }
+    }
+
+    /// Whether a value is not to be kept where it need not be.
+    pub(super) fn are_sensitive(&self) -> bool {
+        self.lines().any(|line| line.sensitive)
     }
 
     /// The fields of an answer. `values` are those of `own`, in that order; a field that the
@@ -215,8 +222,8 @@ impl Eq for StoredFields {}
 
 impl fmt::Debug for StoredFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = self.lines().map(|line| (line.name.as_str(), self.value(line)));
-        f.debug_map().entries(lines.filter_map(|(name, value)| Some((name, value?)))).finish()
+        let lines = self.lines().filter_map(|line| Some((line.name.as_str(), self.value(line)?)));
+        f.debug_map().entries(lines).finish()
     }
 }
 

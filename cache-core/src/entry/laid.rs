@@ -8,16 +8,17 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 
 use super::fields::{OwnField, StoredFields, table_of};
 
-/// The fields of how many entries a thread remembers; at 1.5 KiB each for eight lines, and at most
-/// 8 KiB: no more than 4 MiB. Those that fall into one place displace each other.
+/// The fields of how many entries a thread remembers: with a copy of them and their table, 2 KiB
+/// each for eight lines and twice that once a 304 was sent, and no more than 8 KiB. Those that fall
+/// into one place displace each other.
 const PLACES: usize = 512;
 
-/// The most lines that are remembered.
-const MOST_LINES: usize = 24;
+/// The most lines that are remembered: with the cache's own, what a table of 32 places holds.
+const MOST_LINES: usize = 20;
 
 /// The most bytes that these have.
 const MOST_BYTES: usize = 2048;
@@ -120,6 +121,8 @@ struct Place {
     laid: Option<Arc<Laid>>,
     /// Asked for since others last wanted the place.
     used: bool,
+    /// The number of those that wanted it last.
+    wanted_by: u64,
 }
 
 impl Known {
@@ -139,18 +142,20 @@ impl Known {
                 known.used = true;
                 return known.laid.clone();
             }
-            // What is asked for often is not driven out by what is asked for once.
-            if std::mem::take(&mut known.used) {
+            // What is asked for often is not driven out by what is asked for once; and what is asked
+            // for once is not remembered at all, unless there is room.
+            let again = std::mem::replace(&mut known.wanted_by, fields.number()) == fields.number();
+            if std::mem::take(&mut known.used) || !again {
                 return once();
             }
         }
-        if fields.packed().len() > MOST_BYTES || fields.len() > MOST_LINES {
+        if !is_worth_it(fields) {
             return once();
         }
         let fields = fields.apart();
         let laid = Laid::of(&fields, own, length, Some(next_number())).map(Arc::new);
-        let own = Arc::clone(own);
-        place.insert(Place { fields, own, length, laid, used: false }).laid.clone()
+        let (own, wanted_by) = (Arc::clone(own), fields.number());
+        place.insert(Place { fields, own, length, laid, used: false, wanted_by }).laid.clone()
     }
 }
 
@@ -159,6 +164,11 @@ impl Place {
         // Nobody else can have the address: it is held here.
         Arc::ptr_eq(&self.own, own) && self.length == length && self.fields.are(fields)
     }
+}
+
+/// Whether fields may be kept here, which may be longer than in the store.
+fn is_worth_it(fields: &StoredFields) -> bool {
+    fields.packed().len() <= MOST_BYTES && fields.len() <= MOST_LINES && !fields.are_sensitive()
 }
 
 /// Where a table belongs: no more than a guess where to look.
@@ -184,19 +194,18 @@ fn blank(own: &[OwnField], lines: usize) -> HeaderMap {
 }
 
 fn is_taken(fields: &StoredFields, own: &[OwnField]) -> bool {
-    let is_own = |name: &HeaderName| own.iter().any(|field| field.name == *name);
-    own.iter().any(|field| fields.contains(&field.name)) || is_own(&CONTENT_LENGTH)
+    own.iter().any(|field| field.name == CONTENT_LENGTH || fields.contains(&field.name))
 }
 
 /// A name of ours that occurs twice has no place that is surely its own.
 fn has_twice(own: &[OwnField]) -> bool {
-    let names = own.iter().enumerate();
-    names.into_iter().any(|(at, field)| own.iter().skip(at + 1).any(|o| o.name == field.name))
+    let again = |at: usize, field: &OwnField| own.iter().skip(at + 1).any(|other| other.name == field.name);
+    own.iter().enumerate().any(|(at, field)| again(at, field))
 }
 
 #[cfg(test)]
 mod tests {
-    use http::header::{AGE, ETAG, SET_COOKIE};
+    use http::header::{AGE, ETAG, HeaderName, SET_COOKIE};
 
     use super::*;
 
@@ -319,6 +328,33 @@ mod tests {
         known.get(&once, &own, 7);
         let second = known.get(&once, &own, 7).unwrap();
         assert!(Arc::ptr_eq(&second, &known.get(&once, &own, 7).unwrap()));
+    }
+
+    #[test]
+    fn what_is_asked_for_once_is_remembered_only_where_there_is_room() {
+        let own = own();
+        let mut known = Known(Vec::new());
+        let first = made("\"a\"");
+        let laid = known.get(&first, &own, 7).unwrap();
+        // Nobody has asked for it again; but neither has anybody for one of these.
+        let same_place = |other: &StoredFields| index(other, &own) == index(&first, &own);
+        for _ in 0..4 {
+            let once = std::iter::repeat_with(|| made("\"b\"")).find(same_place).unwrap();
+            assert_eq!(known.get(&once, &own, 7).unwrap().number(false), None);
+        }
+        assert!(Arc::ptr_eq(&laid, &known.get(&first, &own, 7).unwrap()));
+    }
+
+    #[test]
+    fn sensitive_values_are_not_remembered() {
+        let own = own();
+        let mut map = map("\"a\"");
+        let mut secret = HeaderValue::from_static("s");
+        secret.set_sensitive(true);
+        map.insert("x-secret", secret);
+        let laid = Known(Vec::new()).get(&StoredFields::from(map), &own, 7).unwrap();
+        assert_eq!(laid.number(false), None);
+        assert!(laid.whole()["x-secret"].is_sensitive());
     }
 
     #[test]
