@@ -62,6 +62,7 @@ pub struct StoredHead {
     pub presented: Presented,
     /// The entity tag was made here; the handler does not know it.
     pub etag_is_ours: bool,
+    must_validate: bool,
     times: Times,
 }
 
@@ -78,18 +79,20 @@ impl StoredHead {
         life: Life,
         presented: Presented,
     ) -> Self {
-        Self { status, headers, presented, etag_is_ours: false, times: life.into() }
+        let must_validate = life.must_validate;
+        Self { status, headers, presented, etag_is_ours: false, must_validate, times: life.into() }
     }
 
     /// How long, and how far beyond, the response may be served.
     #[must_use]
     pub fn life(&self) -> Life {
-        self.times.into()
+        Life { must_validate: self.must_validate, ..self.times.into() }
     }
 
     /// The same with another life; of its times only whole milliseconds are kept.
     #[must_use]
     pub fn with_life(mut self, life: Life) -> Self {
+        self.must_validate = life.must_validate;
         self.times = life.into();
         self
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Life;
 use crate::clock::{from_unix_millis, unix_millis};
 
-/// A [`Life`] in milliseconds, rounded down; `stored_at` since 1970.
+/// The times of a [`Life`] in milliseconds, rounded down; `stored_at` since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Times {
     stored_at: u64,
@@ -13,7 +13,6 @@ pub(super) struct Times {
     fresh_for: u64,
     stale_while_revalidate: u64,
     stale_if_error: u64,
-    must_validate: bool,
 }
 
 impl From<Life> for Times {
@@ -24,7 +23,6 @@ impl From<Life> for Times {
             fresh_for: millis(life.fresh_for),
             stale_while_revalidate: millis(life.stale_while_revalidate),
             stale_if_error: millis(life.stale_if_error),
-            must_validate: life.must_validate,
         }
     }
 }
@@ -37,7 +35,7 @@ impl From<Times> for Life {
             fresh_for: Duration::from_millis(times.fresh_for),
             stale_while_revalidate: Duration::from_millis(times.stale_while_revalidate),
             stale_if_error: Duration::from_millis(times.stale_if_error),
-            must_validate: times.must_validate,
+            must_validate: false,
         }
     }
 }

@@ -70,11 +70,14 @@ fn normal(name: &HeaderName, request: &HeaderMap, values: VaryValues) -> Option<
     list_value::normalised(name, request)
 }
 
-/// A request's values for nominated fields, kept with the stored response.
+/// A request's values for nominated fields, kept with the stored response. Most have none, and take
+/// little room for that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Presented {
-    fields: Box<[(HeaderName, Vec<Bytes>)]>,
-}
+pub struct Presented(Option<Box<Lines>>);
+
+/// By field; never empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Lines(Vec<(HeaderName, Vec<Bytes>)>);
 
 impl Presented {
     /// Copies the values of `names` out of a request.
@@ -83,14 +86,14 @@ impl Presented {
         let values = |name: &HeaderName| {
             request.get_all(name).iter().map(|v| Bytes::copy_from_slice(v.as_bytes())).collect()
         };
-        Self { fields: names.iter().map(|name| (name.clone(), values(name))).collect() }
+        Self::from_lines(names.iter().map(|name| (name.clone(), values(name))).collect())
     }
 
     /// Whether `request` presents the same values: the same lines in the same order, absent being
     /// another thing than empty; or, where that is asked for, what means the same.
     #[must_use]
     pub fn matches(&self, request: &HeaderMap, by: VaryValues) -> bool {
-        self.fields.iter().all(|(name, values)| {
+        self.fields().iter().all(|(name, values)| {
             request.get_all(name).iter().map(http::HeaderValue::as_bytes).eq(values.iter())
                 || by == VaryValues::Normalised
                     && !values.is_empty()
@@ -101,21 +104,28 @@ impl Presented {
 
     /// The names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
-        self.fields.iter().map(|(name, _)| name)
+        self.fields().iter().map(|(name, _)| name)
     }
 
     /// Whether nothing is nominated.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.0.is_none()
     }
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = (&HeaderName, &[Bytes])> {
-        self.fields.iter().map(|(name, values)| (name, values.as_slice()))
+        self.fields().iter().map(|(name, values)| (name, values.as_slice()))
     }
 
     pub(crate) fn from_lines(fields: Vec<(HeaderName, Vec<Bytes>)>) -> Self {
-        Self { fields: fields.into() }
+        Self((!fields.is_empty()).then(|| Box::new(Lines(fields))))
+    }
+
+    fn fields(&self) -> &[(HeaderName, Vec<Bytes>)] {
+        match &self.0 {
+            Some(lines) => &lines.0,
+            None => &[],
+        }
     }
 }
 
