@@ -110,7 +110,7 @@ struct SlotWeight;
 
 impl Weighter<ByKey, Arc<Slot>> for SlotWeight {
     fn weight(&self, _: &ByKey, val: &Arc<Slot>) -> u64 {
-        val.weight.max(1)
+        val.weight().max(1)
     }
 }
 

@@ -17,9 +17,13 @@ pub(crate) enum Members {
     #[default]
     None,
     One(Member),
-    Few(Vec<Member>),
+    Few(Box<List>),
     Many(Box<Table>),
 }
+
+/// In a box, so that a tag with one member, as most are, does not pay for it.
+#[derive(Debug)]
+pub(crate) struct List(Vec<Member>);
 
 type Table = HashSet<Member, BuildHasherDefault<AddressHasher>>;
 
@@ -51,12 +55,12 @@ impl Members {
                     list.push(one);
                 }
                 list.push(member);
-                *self = Self::Few(list);
+                *self = Self::Few(Box::new(List(list)));
             }
-            Self::Few(list) if list.contains(&member) => {}
-            Self::Few(list) if list.len() < FEW => list.push(member),
+            Self::Few(list) if list.0.contains(&member) => {}
+            Self::Few(list) if list.0.len() < FEW => list.0.push(member),
             Self::Few(list) => {
-                let mut table: Table = list.drain(..).collect();
+                let mut table: Table = list.0.drain(..).collect();
                 table.insert(member);
                 *self = Self::Many(Box::new(table));
             }
@@ -72,6 +76,7 @@ impl Members {
             Self::None => (false, true),
             Self::One(one) => (one == member, one != member),
             Self::Few(list) => {
+                let list = &mut list.0;
                 let at = list.iter().position(|other| other == member);
                 if let Some(at) = at {
                     list.swap_remove(at);
@@ -98,7 +103,7 @@ impl Members {
         match mem::take(self) {
             Self::None => IntoIter::One(None.into_iter()),
             Self::One(one) => IntoIter::One(Some(one).into_iter()),
-            Self::Few(list) => IntoIter::Few(list.into_iter()),
+            Self::Few(list) => IntoIter::Few(list.0.into_iter()),
             Self::Many(table) => IntoIter::Many(table.into_iter()),
         }
     }

@@ -1,7 +1,7 @@
 //! One stored entry with what its validity is decided by.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use cache_core::entry::Entry;
@@ -18,12 +18,14 @@ pub(crate) struct Slot {
     pub(crate) entry: Entry,
     /// The reading of the logical clock before the entry was computed.
     pub(crate) stamp: u64,
-    /// What the entry counts against the bound.
-    pub(crate) weight: u64,
     /// The cells of the entry's tags, in the order of the tags.
     pub(crate) cells: Box<[Arc<Cell>]>,
-    phase: AtomicU8,
+    /// What the entry counts against the bound, shifted, and the phase.
+    state: AtomicU64,
 }
+
+/// The bits of a state that are the phase.
+const PHASE_BITS: u32 = 2;
 
 /// How far a slot has come. It only moves down this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,22 +40,30 @@ pub(crate) enum Phase {
 
 impl Slot {
     pub(crate) fn new(entry: Entry, stamp: u64, weight: u64, cells: Box<[Arc<Cell>]>) -> Arc<Self> {
-        let phase = AtomicU8::new(Phase::Pending as u8);
-        Arc::new(Self { entry, stamp, weight, cells, phase })
+        let state = AtomicU64::new(state(weight.min(u64::MAX >> PHASE_BITS), Phase::Pending));
+        Arc::new(Self { entry, stamp, cells, state })
+    }
+
+    /// What the entry counts against the bound.
+    pub(crate) fn weight(&self) -> u64 {
+        // It never changes.
+        self.state.load(Ordering::Relaxed) >> PHASE_BITS
     }
 
     /// The put's last step. `false` if somebody has condemned the slot before; the put then takes
     /// it out itself, because a remover that came before the insertion found nothing to remove.
     pub(crate) fn confirm(&self) -> bool {
-        let (pending, confirmed) = (Phase::Pending as u8, Phase::Confirmed as u8);
-        self.phase.compare_exchange(pending, confirmed, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        let [pending, confirmed] =
+            [Phase::Pending, Phase::Confirmed].map(|phase| state(self.weight(), phase));
+        self.state.compare_exchange(pending, confirmed, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// Every remover's first step. Gives the phase the slot was in.
     pub(crate) fn condemn(&self) -> Phase {
-        match self.phase.swap(Phase::Condemned as u8, Ordering::SeqCst) {
-            phase if phase == Phase::Pending as u8 => Phase::Pending,
-            phase if phase == Phase::Confirmed as u8 => Phase::Confirmed,
+        let weight = self.weight();
+        match self.state.swap(state(weight, Phase::Condemned), Ordering::SeqCst) {
+            before if before == state(weight, Phase::Pending) => Phase::Pending,
+            before if before == state(weight, Phase::Confirmed) => Phase::Confirmed,
             _ => Phase::Condemned,
         }
     }
@@ -61,4 +71,8 @@ impl Slot {
     pub(crate) fn is_expired(&self, now: SystemTime) -> bool {
         now > self.entry.keep_until()
     }
+}
+
+const fn state(weight: u64, phase: Phase) -> u64 {
+    (weight << PHASE_BITS) | phase as u64
 }
