@@ -1,13 +1,12 @@
 //! The bounded cache itself: slots by key, evicted by weight.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use cache_core::key::Key;
 use quick_cache::sync::Cache;
-use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
+use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
 
 use crate::slot::Slot;
 
@@ -44,7 +43,7 @@ impl Entries {
 
     /// Takes out this very slot. Whether it was there.
     pub(crate) fn remove(&self, slot: &Arc<Slot>) -> bool {
-        self.cache.remove_if(slot.entry.key(), |present| Arc::ptr_eq(present, slot)).is_some()
+        self.cache.remove_if(&slot.entry.key(), |present| Arc::ptr_eq(present, slot)).is_some()
     }
 
     /// Takes out whatever is under the key.
@@ -84,15 +83,15 @@ impl fmt::Debug for Entries {
 #[derive(Clone)]
 struct ByKey(Arc<Slot>);
 
-impl Borrow<Key> for ByKey {
-    fn borrow(&self) -> &Key {
-        self.0.entry.key()
+impl Equivalent<ByKey> for Key {
+    fn equivalent(&self, key: &ByKey) -> bool {
+        key.0.entry.is_under(self)
     }
 }
 
 impl PartialEq for ByKey {
     fn eq(&self, other: &Self) -> bool {
-        self.0.entry.key() == other.0.entry.key()
+        self.0.entry.is_under(&other.0.entry.key())
     }
 }
 

@@ -38,8 +38,8 @@ fn encoding(bencher: Bencher<'_, '_>, size: usize) {
 fn decoding(bencher: Bencher<'_, '_>, size: usize) {
     let entry = entry(size);
     let bytes = encode(&entry, STAMP).unwrap();
-    let (read, _) = decode(&bytes, entry.key()).unwrap();
+    let (read, _) = decode(&bytes, &entry.key()).unwrap();
     let body = bytes.slice_ref(read.body());
     assert_eq!(body.len(), size, "the body is a part of what was read");
-    bencher.counter(BytesCount::new(size)).bench(|| decode(black_box(&bytes), entry.key()));
+    bencher.counter(BytesCount::new(size)).bench(|| decode(black_box(&bytes), &entry.key()));
 }

@@ -200,7 +200,7 @@ impl Sealed {
                     cache.counters.stored.one();
                     if entry.response().is_some_and(|stored| stored.life().is_over_at_once()) {
                         // Each request validates it for itself: waiting gains nothing.
-                        cache.cool.add(entry.key(), cache.clock.monotonic());
+                        cache.cool.add(&entry.key(), cache.clock.monotonic());
                     }
                     cache.recall.set(planned.key.primary(), known(&entry));
                     if let Some(lead) = lead {
@@ -214,7 +214,7 @@ impl Sealed {
                         lead.end(Verdict::LookAgain);
                     }
                 }
-                Err(reason) => give_up(cache, entry.key(), lead, reason),
+                Err(reason) => give_up(cache, &entry.key(), lead, reason),
             }
             stored
         })
@@ -240,14 +240,15 @@ impl Sealed {
             Box::pin(self.ensure_record(cache, primary)).await?;
         }
         let Some(ticket) = self.ticket.take() else { return Err(Reason::Superseded) };
-        let ticket = ticket.for_variant(*self.entry.key());
+        let ticket = ticket.for_variant(self.entry.key());
         put(cache, ticket, self.entry.clone()).await
     }
 
     /// Sees to it that the record of nominated fields leads to this variant.
     async fn ensure_record(&self, cache: &Inner, primary: Key) -> Result<(), Reason> {
         let Some(stored) = self.entry.response() else { return Ok(()) };
-        let Some(variant) = self.entry.key().variant() else { return Ok(()) };
+        let key = self.entry.key();
+        let Some(variant) = key.variant() else { return Ok(()) };
         let names: Vec<_> = stored.presented.names().cloned().collect();
         let needed = self.entry.keep_until();
         let (record, until) = match &self.record {

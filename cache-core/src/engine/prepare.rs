@@ -64,9 +64,9 @@ impl Route {
     /// second, must not bring it back.
     async fn still_stored(&self, entry: &Entry, head: &RequestHead<'_>) -> Option<Entry> {
         let Shared { cache, rules, .. } = &*self.shared;
-        let found = match cache.store.try_lookup(entry.key(), &[]) {
+        let found = match cache.store.try_lookup(&entry.key(), &[]) {
             Some(found) => found,
-            None => ask(cache, "lookup", cache.store.lookup(entry.key(), &[])).await.ok()?,
+            None => ask(cache, "lookup", cache.store.lookup(&entry.key(), &[])).await.ok()?,
         };
         let Lookup::Found(entry, _) = found else { return None };
         let fits =

@@ -157,7 +157,7 @@ pub(crate) fn at_once(
 ) -> Result<Reply, Entry> {
     let Some((status, laid, body)) = lies_ready(rules, request, &entry) else { return Err(entry) };
     let story = How::Fresh.story(Seconds::from(state));
-    let own = status::varying_of_hit(rules, cache, entry.key(), state, story);
+    let own = status::varying_of_hit(rules, cache, &entry, state, story);
     Ok(Reply(Made::Ready { status, laid, own, body }))
 }
 
@@ -246,10 +246,10 @@ fn fields(
         if rules.age {
             headers.insert(header::AGE, HeaderValue::from(state.age.as_secs()));
         }
-        status::tell(rules, cache, Some(entry.key()), story, &mut headers);
+        status::tell(rules, cache, Some(&entry.key()), story, &mut headers);
         return headers;
     }
-    let own = status::of_hit(rules, cache, entry.key(), state, story).into_iter().flatten();
+    let own = status::of_hit(rules, cache, entry, state, story).into_iter().flatten();
     let names = &rules.own_fields;
     let mut headers = if not_modified {
         let stays = conditional::stays_when_not_modified;

@@ -7,6 +7,7 @@ use http::header::{CACHE_CONTROL, EXPIRES, HeaderMap, HeaderName, HeaderValue, S
 
 use super::cache::Inner;
 use super::written;
+use crate::entry::Entry;
 use crate::key::Key;
 use crate::policy::Rules;
 use crate::policy::freshness::Freshness;
@@ -55,12 +56,12 @@ pub(crate) type Own = [Option<HeaderValue>; 3];
 pub(crate) fn of_hit(
     rules: &Rules,
     cache: &Inner,
-    key: &Key,
+    entry: &Entry,
     state: &Freshness,
     story: Story,
 ) -> Own {
     let hit = rules.status_header.as_ref().map(|field| field.hit.clone());
-    let [age, status] = varying_of_hit(rules, cache, key, state, story);
+    let [age, status] = varying_of_hit(rules, cache, entry, state, story);
     [age, status, hit]
 }
 
@@ -68,7 +69,7 @@ pub(crate) fn of_hit(
 pub(crate) fn varying_of_hit(
     rules: &Rules,
     cache: &Inner,
-    key: &Key,
+    entry: &Entry,
     state: &Freshness,
     story: Story,
 ) -> [Option<HeaderValue>; 2] {
@@ -85,7 +86,7 @@ pub(crate) fn varying_of_hit(
     let status = match rules.cache_status {
         CacheStatusRule::Off => None,
         CacheStatusRule::Plain => Some(member(&cache.name, None, story)),
-        CacheStatusRule::Detail => Some(member(&cache.name, Some(key), story)),
+        CacheStatusRule::Detail => Some(member(&cache.name, Some(&entry.key()), story)),
     };
     [rules.age.then(|| HeaderValue::from(age)), status]
 }

@@ -113,7 +113,7 @@ impl Route {
     /// The stored response is no longer what the handler says it is, and must not be served any more
     /// by its old head.
     async fn end(&self, entry: &Entry) {
-        if let Err(reason) = forget(&self.shared.cache, *entry.key()).await {
+        if let Err(reason) = forget(&self.shared.cache, entry.key()).await {
             tracing::warn!(%reason, "an outdated response stays stored");
         }
     }
@@ -155,7 +155,7 @@ impl Route {
         let mut head = stored.clone().with_life(life);
         head.headers = headers.into();
         let content = Content::Response(head);
-        Entry::new(*entry.key(), Tags::default(), now, content, entry.body().clone())
+        Entry::new(entry.key(), Tags::default(), now, content, entry.body().clone())
     }
 }
 

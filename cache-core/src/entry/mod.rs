@@ -17,7 +17,7 @@ pub use self::fields::StoredFields;
 pub(crate) use self::laid::{Laid, laid};
 use self::times::Times;
 use crate::clock::{from_unix_millis, unix_millis};
-use crate::key::Key;
+use crate::key::{Digest, Key};
 use crate::key::vary::{Presented, VariantRecord};
 use crate::tag::Tags;
 
@@ -30,7 +30,9 @@ pub struct Entry(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    key: Key,
+    primary: Digest,
+    /// Most have none, and do not pay for it.
+    variant: Option<Box<Digest>>,
     tags: Tags,
     /// In milliseconds since 1970.
     keep_until: u64,
@@ -167,14 +169,22 @@ impl Entry {
         content: Content,
         body: Bytes,
     ) -> Self {
+        let (primary, variant) = (*key.primary(), key.variant().map(|variant| Box::new(*variant)));
         let keep_until = unix_millis(keep_until);
-        Self(Arc::new(Inner { key, tags, keep_until, content, body }))
+        Self(Arc::new(Inner { primary, variant, tags, keep_until, content, body }))
     }
 
     /// Under which key it is looked up.
     #[must_use]
-    pub fn key(&self) -> &Key {
-        &self.0.key
+    pub fn key(&self) -> Key {
+        let primary = Key::new(self.0.primary);
+        self.0.variant.as_ref().map_or(primary, |variant| primary.variant_of(**variant))
+    }
+
+    /// Whether it is looked up under this key.
+    #[must_use]
+    pub fn is_under(&self, key: &Key) -> bool {
+        self.0.primary == *key.primary() && self.0.variant.as_deref() == key.variant()
     }
 
     /// All its tags, reserved ones included.

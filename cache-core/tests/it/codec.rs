@@ -48,7 +48,7 @@ pub(crate) fn strict_sample() -> (Entry, Stamp) {
     let head = head.with_life(life);
     let (tags, body) = (entry.tags().clone(), entry.body().clone());
     let content = Content::Response(head);
-    (Entry::new(*entry.key(), tags, entry.keep_until(), content, body), stamp)
+    (Entry::new(entry.key(), tags, entry.keep_until(), content, body), stamp)
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn flags_that_nobody_knows_are_refused() {
         let mut other = bytes.to_vec();
         other[flags_at] = flags;
         mend(&mut other, body_at);
-        let error = decode(&other.into(), entry.key()).unwrap_err();
+        let error = decode(&other.into(), &entry.key()).unwrap_err();
         assert_eq!(error, DecodeError::Malformed("flags"), "{flags}");
     }
 }
@@ -71,7 +71,7 @@ fn flags_that_nobody_knows_are_refused() {
 fn the_body_is_a_slice_of_the_input() {
     let (entry, stamp) = sample();
     let bytes = encode(&entry, stamp).unwrap();
-    let (read, _) = decode(&bytes, entry.key()).unwrap();
+    let (read, _) = decode(&bytes, &entry.key()).unwrap();
     assert_eq!(read.body(), entry.body());
     assert!(bytes.as_ptr_range().contains(&read.body().as_ptr()), "the body was copied");
     let field = read.response().unwrap().headers.iter().next().unwrap().1;
@@ -93,9 +93,9 @@ fn c092_foreign_and_older_formats_are_refused() {
     for (at, value) in [(0, b'X'), (3, 0), (3, 2), (4, 0), (4, 4)] {
         let mut other = bytes.to_vec();
         other[at] = value;
-        assert_eq!(decode(&other.into(), entry.key()).unwrap_err(), DecodeError::Foreign);
+        assert_eq!(decode(&other.into(), &entry.key()).unwrap_err(), DecodeError::Foreign);
     }
-    assert_eq!(decode(&Bytes::new(), entry.key()).unwrap_err(), DecodeError::Foreign);
+    assert_eq!(decode(&Bytes::new(), &entry.key()).unwrap_err(), DecodeError::Foreign);
 }
 
 #[test]
@@ -103,13 +103,13 @@ fn c091_every_truncation_and_every_damaged_head_byte_is_refused() {
     let (entry, stamp) = sample();
     let bytes = encode(&entry, stamp).unwrap();
     for length in 0..bytes.len() {
-        assert!(decode(&bytes.slice(..length), entry.key()).is_err(), "cut at {length}");
+        assert!(decode(&bytes.slice(..length), &entry.key()).is_err(), "cut at {length}");
     }
     let head_end = bytes.len() - entry.body().len();
     for at in 0..head_end {
         let mut damaged = bytes.to_vec();
         damaged[at] ^= 0x20;
-        assert!(decode(&damaged.into(), entry.key()).is_err(), "byte {at}");
+        assert!(decode(&damaged.into(), &entry.key()).is_err(), "byte {at}");
     }
     assert!(head_end > ENVELOPE);
 }
@@ -122,7 +122,7 @@ fn planted(needle: &[u8], with: &[u8]) -> (Bytes, Key) {
     bytes[at..at + with.len()].copy_from_slice(with);
     let head_end = bytes.len() - entry.body().len();
     mend(&mut bytes, head_end);
-    (bytes.into(), *entry.key())
+    (bytes.into(), entry.key())
 }
 
 /// Writes the checksum of a changed head.
@@ -159,7 +159,7 @@ fn with_head(change: impl FnOnce(&mut Vec<u8>)) -> Result<(Entry, Stamp), Decode
     let mut other = [&bytes[..head_at], &head, &bytes[body_at..]].concat();
     other[100..104].copy_from_slice(&length.to_be_bytes());
     mend(&mut other, head_at + head.len());
-    decode(&other.into(), entry.key())
+    decode(&other.into(), &entry.key())
 }
 
 /// Where the fields begin in the head of the sample: flags, status, times, and the nominated field
@@ -222,12 +222,12 @@ proptest! {
     #[test]
     fn c091_decoding_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let (entry, stamp) = sample();
-        prop_assert!(decode(&bytes.clone().into(), entry.key()).is_err());
+        prop_assert!(decode(&bytes.clone().into(), &entry.key()).is_err());
         // The same behind a good envelope.
         let mut whole = encode(&entry, stamp).unwrap().to_vec();
         let at = bytes.len() % whole.len();
         whole.splice(at.., bytes);
-        let _ = decode(&whole.into(), entry.key());
+        let _ = decode(&whole.into(), &entry.key());
     }
 }
 

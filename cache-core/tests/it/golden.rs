@@ -70,7 +70,7 @@ fn c038_canonical_keys_are_stable() {
 fn reads(name: &str, (entry, stamp): &(Entry, Stamp)) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     let kept = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let (read, read_stamp) = decode(&kept.into(), entry.key()).unwrap();
+    let (read, read_stamp) = decode(&kept.into(), &entry.key()).unwrap();
     assert_eq!(read_stamp, *stamp);
     assert_eq!(format!("{read:?}"), format!("{entry:?}"));
 }

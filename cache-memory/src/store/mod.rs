@@ -128,7 +128,7 @@ impl MemoryStore {
     pub fn keys(&self) -> Vec<Key> {
         let now = self.0.clock.now();
         let found = |slot: &Arc<Slot>| !slot.is_expired(now) && self.0.cells.is_valid(slot);
-        self.0.entries.iter().filter(found).map(|slot| *slot.entry.key()).collect()
+        self.0.entries.iter().filter(found).map(|slot| slot.entry.key()).collect()
     }
 
     /// Does all background work that is due now: frees expired entries, finishes what

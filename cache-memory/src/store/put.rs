@@ -11,7 +11,7 @@ use crate::slot::Slot;
 
 impl Inner {
     pub(super) fn put(&self, ticket: &Ticket, entry: &Entry) -> PutOutcome {
-        if entry.key() != ticket.key() {
+        if !entry.is_under(ticket.key()) {
             return PutOutcome::Refused(Refusal::KeyMismatch);
         }
         if ticket.is_overdue(self.clock.monotonic()) {
@@ -34,7 +34,7 @@ impl Inner {
         }
         if slot.is_expired(self.clock.now()) {
             self.unlink(&slot);
-            if let Some(replaced) = self.entries.remove_key(slot.entry.key()) {
+            if let Some(replaced) = self.entries.remove_key(&slot.entry.key()) {
                 self.unlink(&replaced);
             }
             return PutOutcome::Stored;

@@ -154,7 +154,7 @@ impl Store for RedisStore {
 
     async fn put(&self, ticket: Ticket, entry: Entry) -> Result<PutOutcome, StoreError> {
         let inner = &self.inner;
-        if entry.key() != ticket.key() {
+        if !entry.is_under(ticket.key()) {
             return Ok(PutOutcome::Refused(Refusal::KeyMismatch));
         }
         if ticket.is_overdue(inner.clock.monotonic()) {

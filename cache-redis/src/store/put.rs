@@ -42,7 +42,7 @@ impl Inner {
         let Ok(bytes) = codec::encode(entry, stamp) else {
             return Ok(PutOutcome::Refused(Refusal::TooLarge));
         };
-        let shard = self.layout.shard(entry.key());
+        let shard = self.layout.shard(&entry.key());
         let draft = Draft {
             bytes,
             life: entry
@@ -76,7 +76,7 @@ impl Inner {
         let mut keys = vec![
             self.layout.meta(shard).to_owned(),
             self.layout.draft(shard, fresh_epoch()?),
-            self.layout.entry(shard, &member(entry.key())),
+            self.layout.entry(shard, &member(&entry.key())),
         ];
         keys.extend(self.indexes(shard, entry));
         Ok(keys)
@@ -91,7 +91,7 @@ impl Inner {
         draft: &Draft,
     ) -> Result<(u64, Arc<Conn>), Fault> {
         let Some(name) = draft.keys.get(1) else { return Err(Fault::Protocol("commit")) };
-        let member = member(entry.key());
+        let member = member(&entry.key());
         let script = &self.scripts.commit;
         let alive = draft.life > 0;
         let place = usize::from(alive);

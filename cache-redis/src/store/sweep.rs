@@ -23,7 +23,7 @@ impl Inner {
         }
         let Ok(permit) = Arc::clone(&self.sweeping).try_acquire_owned() else { return };
         let Ok(runtime) = Handle::try_current() else { return };
-        let shard = self.layout.shard(entry.key());
+        let shard = self.layout.shard(&entry.key());
         let indexes = self.indexes(shard, entry);
         let inner = Arc::clone(self);
         runtime.spawn(async move {

@@ -78,7 +78,7 @@ impl Handle {
         body: &str,
     ) -> Result<(), Stop> {
         match self.lookup(name, hints).await? {
-            Lookup::Found(entry, _) if entry.body() == body && entry.key() == name.key() => Ok(()),
+            Lookup::Found(entry, _) if entry.body() == body && entry.is_under(name.key()) => Ok(()),
             _ => Err(Stop::failed(format!("expected the entry with body {body:?}"))),
         }
     }

@@ -217,7 +217,8 @@ impl Worker {
     fn read(&self, key: u32, entry: &Entry) -> Option<Computed> {
         let content = Computed::from_body(entry.body())?;
         let tags = self.names.named(content.seen.iter().map(|(tag, _)| *tag));
-        (self.names.key(key) == Some(entry.key()) && tags == *entry.tags()).then_some(content)
+        let under = self.names.key(key).is_some_and(|key| entry.is_under(key));
+        (under && tags == *entry.tags()).then_some(content)
     }
 
     /// A fill with an entry in place, by the ticket that came with it or by a new one.

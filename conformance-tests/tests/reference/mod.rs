@@ -127,7 +127,7 @@ impl Reference {
     fn refusal(&self, ticket: &Ticket, entry: &Entry) -> Option<Refusal> {
         if ticket.is_overdue(self.clock.monotonic()) && !self.has(Bug::OverdueAccepted) {
             Some(Refusal::TooOld)
-        } else if ticket.key() != entry.key()
+        } else if !entry.is_under(ticket.key())
             && !self.has(Bug::KeyMismatchAccepted)
             && !self.has(Bug::TicketForAnotherKey)
         {
@@ -140,7 +140,7 @@ impl Reference {
     /// Verdict and write in one step.
     fn place(&self, ticket: &Ticket, entry: Entry) -> PutOutcome {
         let mut shards = self.lock();
-        let shard = of(&mut shards, &self.slot(entry.key()));
+        let shard = of(&mut shards, &self.slot(&entry.key()));
         let mut stamp = ticket.stamp();
         if self.has(Bug::StampTakenAtPut) || (shard.closed && self.has(Bug::CloseOpensUp)) {
             stamp = Stamp { epoch: shard.epoch, clock: shard.clock };
@@ -158,7 +158,7 @@ impl Reference {
 
     fn write(&self, shard: &mut Shard, mut held: Held) {
         let now = self.clock.now();
-        let slot = self.slot(held.entry.key());
+        let slot = self.slot(&held.entry.key());
         if held.keep_until <= now && self.has(Bug::ExpiredPutIgnored) {
             return;
         }
@@ -257,7 +257,7 @@ impl Store for Reference {
         if let Some(why) = self.refusal(&ticket, &entry) {
             return Ok(PutOutcome::Refused(why));
         }
-        self.check_reach(entry.key())?;
+        self.check_reach(&entry.key())?;
         self.step();
         let entry = spoil(entry, self.bug);
         Ok(match self.put_in_steps(&ticket, &entry).await {

@@ -199,10 +199,10 @@ impl Shard {
 
     /// The new body with all else of the old entry.
     pub(crate) fn replace_body(&mut self, new: &Entry) {
-        if let Some(held) = self.entries.get_mut(new.key()) {
+        if let Some(held) = self.entries.get_mut(&new.key()) {
             let (old, body): (_, Bytes) = (&held.entry, new.body().clone());
             let (tags, content) = (old.tags().clone(), old.content().clone());
-            held.entry = Entry::new(*new.key(), tags, old.keep_until(), content, body);
+            held.entry = Entry::new(new.key(), tags, old.keep_until(), content, body);
         }
     }
 

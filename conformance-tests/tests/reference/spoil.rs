@@ -16,7 +16,7 @@ pub(crate) fn spoil(entry: Entry, bug: Option<Bug>) -> Entry {
             entry
         }
         Some(Bug::EmptyBodyIsNothing) if entry.body().is_empty() => {
-            let (key, tags) = (*entry.key(), entry.tags().clone());
+            let (key, tags) = (entry.key(), entry.tags().clone());
             let expired = SystemTime::UNIX_EPOCH;
             Entry::new(key, tags, expired, entry.content().clone(), Bytes::new())
         }
@@ -44,7 +44,7 @@ pub(crate) fn spoil(entry: Entry, bug: Option<Bug>) -> Entry {
         Some(Bug::OnlyResponses) if entry.response().is_none() => {
             let expired = SystemTime::UNIX_EPOCH;
             let (tags, body) = (entry.tags().clone(), entry.body().clone());
-            Entry::new(*entry.key(), tags, expired, entry.content().clone(), body)
+            Entry::new(entry.key(), tags, expired, entry.content().clone(), body)
         }
         _ => entry,
     }
@@ -52,7 +52,7 @@ pub(crate) fn spoil(entry: Entry, bug: Option<Bug>) -> Entry {
 
 fn with_body(entry: &Entry, body: Bytes) -> Entry {
     let (tags, content) = (entry.tags().clone(), entry.content().clone());
-    Entry::new(*entry.key(), tags, entry.keep_until(), content, body)
+    Entry::new(entry.key(), tags, entry.keep_until(), content, body)
 }
 
 fn with_head(entry: &Entry, change: impl FnOnce(&mut StoredHead)) -> Entry {
@@ -61,7 +61,7 @@ fn with_head(entry: &Entry, change: impl FnOnce(&mut StoredHead)) -> Entry {
         change(head);
     }
     Entry::new(
-        *entry.key(),
+        entry.key(),
         entry.tags().clone(),
         entry.keep_until(),
         content,

@@ -18,18 +18,18 @@ impl Reference {
             Some(Bug::CheckedAfterWriting) => {
                 let stamp = ticket.stamp();
                 let held = Held::new(entry.clone(), stamp);
-                self.write(of(&mut self.lock(), entry.key()), held);
+                self.write(of(&mut self.lock(), &entry.key()), held);
                 tokio::task::yield_now().await;
                 let mut shards = self.lock();
-                let shard = of(&mut shards, &self.slot(entry.key()));
+                let shard = of(&mut shards, &self.slot(&entry.key()));
                 if shard.is_valid(entry.tags(), stamp, None) {
                     return Some(PutOutcome::Stored);
                 }
-                shard.remove_if_stamped(entry.key(), stamp);
+                shard.remove_if_stamped(&entry.key(), stamp);
                 Some(PutOutcome::Superseded)
             }
             Some(Bug::WrittenInParts) => {
-                of(&mut self.lock(), entry.key()).replace_body(entry);
+                of(&mut self.lock(), &entry.key()).replace_body(entry);
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 None
             }

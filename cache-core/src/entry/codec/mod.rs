@@ -119,12 +119,13 @@ pub fn encode(entry: &Entry, stamp: Stamp) -> Result<Bytes, EncodeError> {
     let mut out = BytesMut::with_capacity(ENVELOPE + tags_length + head.len() + body.len());
     out.put_slice(&MAGIC);
     out.put_u8(codec);
-    out.put_u8(if entry.key().variant().is_some() { HAS_VARIANT } else { 0 });
+    let key = entry.key();
+    out.put_u8(if key.variant().is_some() { HAS_VARIANT } else { 0 });
     out.put_u16(0);
     out.put_u64(stamp.epoch);
     out.put_u64(stamp.clock);
-    out.put_slice(entry.key().primary().as_bytes());
-    out.put_slice(entry.key().variant().map_or(&[0; 32], |variant| variant.as_bytes()));
+    out.put_slice(key.primary().as_bytes());
+    out.put_slice(key.variant().map_or(&[0; 32], |variant| variant.as_bytes()));
     out.put_u64(unix_millis(entry.keep_until()));
     out.put_u32(saturating(tags_length));
     out.put_u32(saturating(head.len()));

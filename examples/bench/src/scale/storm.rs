@@ -304,7 +304,7 @@ async fn fill<S: Store + Clone>(store: &S, size: Size) -> Result<(), Error> {
 }
 
 async fn put<S: Store>(store: &S, entry: Entry) -> Result<(), Error> {
-    let ticket = store.begin(entry.key()).await;
+    let ticket = store.begin(&entry.key()).await;
     let ticket = ticket.map_err(|error| Error::other(error.to_string()))?;
     match store.put(ticket, entry).await {
         Ok(PutOutcome::Stored) => Ok(()),
