@@ -11,11 +11,12 @@ use std::sync::{Arc, OnceLock};
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 
 use super::fields::{OwnField, StoredFields, table_of};
+use super::packed::{self, Name};
 
 /// The fields of how many entries a thread remembers: with a copy of them and their table, 2 KiB
 /// each for eight lines and twice that once a 304 was sent, and no more than 8 KiB. Those that fall
 /// into one place displace each other.
-const PLACES: usize = 512;
+const PLACES: usize = 1024;
 
 /// The most lines that are remembered: with the cache's own, what a table of 32 places holds.
 const MOST_LINES: usize = 20;
@@ -59,8 +60,8 @@ impl Laid {
         length: usize,
         number: Option<u64>,
     ) -> Option<Self> {
-        let lines = fields.len();
-        if lines > super::packed::MOST_LINES || is_taken(fields, own) || has_twice(own) {
+        let lines = lines_beside(own, fields)?;
+        if lines > packed::MOST_LINES || has_twice(own) {
             return None;
         }
         let mut table = blank(own, lines + own.len() + 1);
@@ -193,8 +194,13 @@ fn blank(own: &[OwnField], lines: usize) -> HeaderMap {
     map
 }
 
-fn is_taken(fields: &StoredFields, own: &[OwnField]) -> bool {
-    own.iter().any(|field| field.name == CONTENT_LENGTH || fields.contains(&field.name))
+/// How many lines there are; `None` where one of the cache's own fields is among them, or may be.
+fn lines_beside(own: &[OwnField], fields: &StoredFields) -> Option<usize> {
+    if own.iter().any(|field| field.name == CONTENT_LENGTH) {
+        return None;
+    }
+    let is_own = |name: Name<'_>| own.iter().any(|field| name.is(&field.name));
+    fields.lines().try_fold(0, |lines, line| (!is_own(line.name)).then_some(lines + 1))
 }
 
 /// A name of ours that occurs twice has no place that is surely its own.
