@@ -146,17 +146,21 @@ fn filled(mut map: HeaderMap, [one, other]: [Option<HeaderValue>; 2]) -> HeaderM
     map
 }
 
-/// The answer to this request where it lies ready: the whole of a fresh response, or the head that
-/// tells the client that it has it. Otherwise the entry comes back.
+/// The answer to this request where it lies ready: the whole of a response, or the head that tells
+/// the client that it has it. Otherwise the entry comes back.
 pub(crate) fn at_once(
     rules: &Rules,
     cache: &Inner,
     request: &RequestHead<'_>,
     entry: Entry,
     state: &Freshness,
+    how: How,
 ) -> Result<Reply, Entry> {
+    let story = how.story(Seconds::from(state));
+    if !matches!(story, Story::Hit { .. } | Story::Collapsed { .. }) {
+        return Err(entry);
+    }
     let Some((status, laid, body)) = lies_ready(rules, request, &entry) else { return Err(entry) };
-    let story = How::Fresh.story(Seconds::from(state));
     let own = status::varying_of_hit(rules, cache, &entry, state, story);
     Ok(Reply(Made::Ready { status, laid, own, body }))
 }

@@ -126,13 +126,7 @@ impl Route {
             None => Step::Forward(Pending(State::Planned(planned))),
             Some(Resolved::Serve(entry, state)) => {
                 cache.counters.hits.one();
-                tracing::debug!(key = %entry.key(), age = state.age.as_secs(), "a hit");
-                let ready = reply::at_once(rules, cache, head, entry, &state);
-                Step::Reply(
-                    ready.unwrap_or_else(|entry| {
-                        self.reply(head, &entry, &state, How::Fresh).into()
-                    }),
-                )
+                Step::Reply(self.answer(head, entry, &state, How::Fresh))
             }
             Some(resolved) => {
                 Step::Forward(Pending(State::Resolved(Box::new((planned, resolved, generation)))))
@@ -209,6 +203,21 @@ impl Route {
                 Next::Done(resolved) => return Some(resolved),
             }
         }
+    }
+
+    /// The answer that a stored response is, put together for this request only where it does not
+    /// lie ready.
+    pub(crate) fn answer(
+        &self,
+        head: &RequestHead<'_>,
+        entry: crate::entry::Entry,
+        state: &crate::policy::freshness::Freshness,
+        how: How,
+    ) -> Reply {
+        let Shared { cache, rules, .. } = &*self.shared;
+        tracing::debug!(key = %entry.key(), ?how, age = state.age.as_secs(), "a hit");
+        let ready = reply::at_once(rules, cache, head, entry, state, how);
+        ready.unwrap_or_else(|entry| self.reply(head, &entry, state, how).into())
     }
 
     pub(crate) fn reply(

@@ -22,7 +22,7 @@ use http::{Response, StatusCode};
 
 use super::fill::{ask, known};
 use super::flight::{Joined, Lead, Verdict};
-use super::reply::How;
+use super::reply::{How, Reply};
 use super::route::{Kept, Pending, Route, Shared, State};
 use super::run::Fill;
 use super::seek::{Miss, Next, Resolved, Seek};
@@ -151,19 +151,19 @@ impl Route {
             let miss = match now {
                 Resolved::Serve(entry, state) => {
                     cache.counters.hits.one();
-                    let reply = self.reply(&origin.head(), &entry, &state, How::Fresh);
+                    let reply = self.answer(&origin.head(), entry, &state, How::Fresh);
                     return Ok(served(reply, None));
                 }
                 Resolved::ServeAndRefresh(entry, state, miss) => {
                     cache.counters.stale_hits.one();
-                    let reply = self.reply(&origin.head(), &entry, &state, How::Revalidating);
+                    let reply = self.answer(&origin.head(), entry, &state, How::Revalidating);
                     let refresh = self.refresh(planned, miss);
                     return Ok(served(reply, refresh.map(|refresh| (refresh, origin))));
                 }
                 Resolved::Forward(miss) => miss,
             };
             if self.shared.rules.honours_client() && only_if_cached(&origin.head()) {
-                return Ok(served(self.gateway_timeout(), None));
+                return Ok(served(self.gateway_timeout().into(), None));
             }
             let mut fill = self.prepare(planned.clone(), miss, &origin.head(), false).await;
             match self.join(&fill, generation, &mut tries).await {
@@ -178,7 +178,7 @@ impl Route {
                     let found = Lookup::Found(entry, None);
                     if let Some((entry, state)) = self.fits(&planned, &origin.head(), found) {
                         cache.counters.collapsed.one();
-                        let reply = self.reply(&origin.head(), &entry, &state, How::Collapsed);
+                        let reply = self.answer(&origin.head(), entry, &state, How::Collapsed);
                         return Ok(served(reply, None));
                     }
                 }
@@ -438,8 +438,8 @@ fn only_if_cached(head: &RequestHead<'_>) -> bool {
 }
 
 fn served<O: Origin, S: Spawn<Drain<O::Body>>>(
-    reply: Response<ReplyBody>,
+    reply: Reply,
     refresh: Option<(Refresh, O)>,
 ) -> Served<O, S> {
-    Served { response: reply.map(ServedBody::reply), refresh }
+    Served { response: reply.into_response(ServedBody::reply), refresh }
 }
