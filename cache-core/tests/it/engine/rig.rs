@@ -14,9 +14,11 @@ use cache_core::body::{Body, Frame, ReplyBody, Size};
 use cache_core::clock::{Clock, ManualClock};
 use cache_core::engine::mutant::Mutant;
 use cache_core::engine::{Changes, Origin, Route, Spawn, Step};
-use cache_core::entry::Entry;
+use cache_core::entry::{Entry, codec};
 use cache_core::key::Key;
-use cache_core::store::{Guarantee, Invalidated, Lookup, PutOutcome, Selection, Store, Ticket};
+use cache_core::store::{
+    Guarantee, Invalidated, Lookup, PutOutcome, Selection, Stamp, Store, Ticket,
+};
 use cache_core::tag::Tag;
 use cache_core::{Cache, Policy, RequestHead, StoreError, StoreErrorKind};
 use cache_memory::MemoryStore;
@@ -73,6 +75,8 @@ pub(crate) struct GatedStore {
     pub(crate) fail_puts: Arc<AtomicBool>,
     /// Never answers at once, as a remote store would not.
     pub(crate) waits: Arc<AtomicBool>,
+    /// What is looked up, waiting, has been bytes in between.
+    pub(crate) keeps_bytes: Arc<AtomicBool>,
     pub(crate) fail_lookups: Arc<AtomicBool>,
     pub(crate) fail_invalidations: Arc<AtomicBool>,
     pub(crate) hang: Arc<AtomicBool>,
@@ -88,6 +92,7 @@ impl GatedStore {
             after_put: Gate::default(),
             fail_puts: Arc::default(),
             waits: Arc::default(),
+            keeps_bytes: Arc::default(),
             fail_lookups: Arc::default(),
             fail_invalidations: Arc::default(),
             hang: Arc::default(),
@@ -129,7 +134,8 @@ impl Store for GatedStore {
             return Err(down());
         }
         tokio::task::yield_now().await;
-        self.inner.lookup(key, hints).await
+        let found = self.inner.lookup(key, hints).await?;
+        Ok(if self.keeps_bytes.load(Ordering::SeqCst) { through_bytes(found, key) } else { found })
     }
 
     async fn begin(&self, key: &Key) -> Result<Ticket, StoreError> {
@@ -160,6 +166,17 @@ impl Store for GatedStore {
 
     async fn close(&self) {
         self.inner.close().await;
+    }
+}
+
+/// As out of a store that keeps bytes.
+fn through_bytes(found: Lookup, key: &Key) -> Lookup {
+    match found {
+        Lookup::Found(entry, ticket) => {
+            let bytes = codec::encode(&entry, Stamp { epoch: 1, clock: 1 }).unwrap();
+            Lookup::Found(codec::decode(&bytes, key).unwrap().0, ticket)
+        }
+        missed => missed,
     }
 }
 

@@ -24,6 +24,42 @@ async fn a_store_that_waits_gives_the_same_answers() {
     assert_eq!(rig.get("/a").await.body, "second");
 }
 
+/// Of all kinds that a store's answers are.
+const REQUESTS: [(Method, &[(&str, &str)]); 6] = [
+    (Method::GET, &[]),
+    (Method::HEAD, &[]),
+    (Method::GET, &[("if-none-match", "\"a\"")]),
+    (Method::HEAD, &[("if-none-match", "\"b\", W/\"a\"")]),
+    (Method::GET, &[("range", "bytes=1-2")]),
+    (Method::GET, &[("range", "bytes=9-"), ("if-none-match", "\"b\"")]),
+];
+
+#[tokio::test]
+async fn what_a_store_keeps_as_bytes_is_answered_as_what_lies_in_memory() {
+    // Fields that lie ready, and one that the cache has to add to.
+    for name in ["x-own", "cache-status"] {
+        let rig = Rig::new(minute(), None).handler(move |_, _| {
+            let response = Response::builder().header("etag", "\"a\"").header(name, "own");
+            response.header("x-twice", "1").header("x-twice", "2").body("text").unwrap()
+        });
+        rig.get("/a").await;
+        for (method, fields) in REQUESTS {
+            let mut answers = Vec::new();
+            for (waits, bytes) in [(false, false), (true, false), (true, true)] {
+                rig.store.waits.store(waits, Ordering::SeqCst);
+                rig.store.keeps_bytes.store(bytes, Ordering::SeqCst);
+                for _ in 0..3 {
+                    answers.push(rig.request(method.clone(), "/a", fields).await);
+                }
+            }
+            for answer in &answers {
+                assert_eq!(answer, &answers[0], "{name} {method} {fields:?}");
+            }
+        }
+        assert_eq!(rig.runs(), 1);
+    }
+}
+
 #[tokio::test]
 async fn a_known_key_costs_one_lookup_and_one_put() {
     let rig = Rig::new(minute(), None)
