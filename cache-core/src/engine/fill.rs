@@ -307,6 +307,12 @@ pub(crate) fn known(entry: &Entry) -> Known {
     Known { names: names.unwrap_or_default(), tags: entry.tags().clone() }
 }
 
+/// Whether that is what this process remembers already.
+pub(crate) fn is_known(entry: &Entry, known: &Known) -> bool {
+    let names = entry.response().into_iter().flat_map(|stored| stored.presented.names());
+    *entry.tags() == known.tags && names.eq(known.names.iter())
+}
+
 /// A response is not stored: count it, stop coalescing for a while, release the followers.
 pub(crate) fn give_up(cache: &Inner, key: &Key, lead: Option<Lead>, reason: Reason) {
     cache.counters.not_stored.one();

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::fill::{ask, known};
+use super::fill::{ask, is_known, known};
 use super::flight::{Joined, Lead, Verdict};
 use super::reply::{How, Reply};
 use super::route::{Kept, Pending, Route, Shared, State};
@@ -305,11 +305,10 @@ impl Route {
             match seek.step(rules, head, found, cache.clock.now()) {
                 Next::Look(next) => key = next,
                 Next::Done(resolved) => {
-                    if let Resolved::Serve(entry, _) = &resolved {
-                        let known_now = known(entry);
-                        if known_now != known_before {
-                            cache.recall.set(planned.key.primary(), known_now);
-                        }
+                    if let Resolved::Serve(entry, _) = &resolved
+                        && !is_known(entry, &known_before)
+                    {
+                        cache.recall.set(planned.key.primary(), known(entry));
                     }
                     return resolved;
                 }
