@@ -98,6 +98,10 @@ impl Laid {
 
     /// The same to be changed; without a copy where nobody else has it.
     pub(crate) fn into_table(this: Arc<Self>, not_modified: bool) -> HeaderMap {
+        // What is remembered is held there, and an attempt to take it out costs something.
+        if this.number.is_some() {
+            return this.table(not_modified).clone();
+        }
         match Arc::try_unwrap(this) {
             Ok(Self { table, of_not_modified, .. }) => {
                 of_not_modified.into_inner().filter(|_| not_modified).unwrap_or(table)
