@@ -29,6 +29,22 @@ fn hit(bencher: Bencher<'_, '_>, size: usize) {
     measure(bencher, size, &Method::GET, &request(), 200);
 }
 
+/// One after the other of so many: the tables of more than a thread remembers are laid out anew.
+#[divan::bench(args = [1, 256, 16_384])]
+fn hit_among(bencher: Bencher<'_, '_>, count: usize) {
+    let uris: Vec<Uri> =
+        (0..count).map(|number| format!("/api/users/{number}").parse().unwrap()).collect();
+    let (route, request) = (filled_with(&uris, 1 << 10), request());
+    let mut next = uris.iter().cycle();
+    bencher.bench_local(|| {
+        let uri = next.next().unwrap();
+        match route.attend(&RequestHead::new(&Method::GET, uri, black_box(&request))) {
+            Step::Reply(reply) => reply.into_response(|body| body),
+            Step::Forward(_) => panic!("it is stored"),
+        }
+    });
+}
+
 /// Decided, but not yet in a table.
 #[divan::bench]
 fn hit_decided(bencher: Bencher<'_, '_>) {
@@ -83,18 +99,28 @@ fn uri() -> Uri {
 
 /// A route whose store has the response.
 fn filled(size: usize) -> Route {
+    filled_with(&[uri()], size)
+}
+
+/// A route whose store has the responses of these targets.
+fn filled_with(uris: &[Uri], size: usize) -> Route {
     let cache = Cache::new(MemoryStore::new());
     let policy = Policy::ttl(Duration::from_secs(3_600)).tags(["users", "orders"]);
     let route = Route::new(&cache, policy).unwrap();
-    let origin = Handler { uri: uri(), headers: request(), body: Bytes::from(vec![b'x'; size]) };
-    let Step::Forward(pending) = route.attend(&origin.head()) else { panic!("nothing is stored") };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async {
-        let life = route.lifeline();
-        let Ok(served) = route.serve(pending, origin, Nowhere, life).await;
-        let mut body = served.response.into_body();
-        while std::future::poll_fn(|cx| body.poll_frame(cx)).await.is_some() {}
-    });
+    for uri in uris {
+        let body = Bytes::from(vec![b'x'; size]);
+        let origin = Handler { uri: uri.clone(), headers: request(), body };
+        let Step::Forward(pending) = route.attend(&origin.head()) else {
+            panic!("nothing is stored")
+        };
+        runtime.block_on(async {
+            let life = route.lifeline();
+            let Ok(served) = route.serve(pending, origin, Nowhere, life).await;
+            let mut body = served.response.into_body();
+            while std::future::poll_fn(|cx| body.poll_frame(cx)).await.is_some() {}
+        });
+    }
     route
 }
 

@@ -209,8 +209,8 @@ fn lines_beside(own: &[OwnField], fields: &StoredFields) -> Option<usize> {
 
 /// A name of ours that occurs twice has no place that is surely its own.
 fn has_twice(own: &[OwnField]) -> bool {
-    let again = |at: usize, field: &OwnField| own.iter().skip(at + 1).any(|other| other.name == field.name);
-    own.iter().enumerate().any(|(at, field)| again(at, field))
+    let mut before = own.iter().enumerate();
+    before.any(|(at, field)| own.iter().take(at).any(|other| other.name == field.name))
 }
 
 #[cfg(test)]

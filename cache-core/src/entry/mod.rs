@@ -17,8 +17,8 @@ pub use self::fields::StoredFields;
 pub(crate) use self::laid::{Laid, laid};
 use self::times::Times;
 use crate::clock::{from_unix_millis, unix_millis};
-use crate::key::{Digest, Key};
 use crate::key::vary::{Presented, VariantRecord};
+use crate::key::{Digest, Key};
 use crate::tag::Tags;
 
 /// One stored thing, with all that a store needs to know of it. Immutable and cheap to clone.
