@@ -30,7 +30,7 @@ fn hit(bencher: Bencher<'_, '_>, size: usize) {
 }
 
 /// One after the other of so many: the tables of more than a thread remembers are laid out anew.
-#[divan::bench(args = [1, 256, 16_384])]
+#[divan::bench(args = [1, 256, 4_096])]
 fn hit_among(bencher: Bencher<'_, '_>, count: usize) {
     let uris: Vec<Uri> =
         (0..count).map(|number| format!("/api/users/{number}").parse().unwrap()).collect();

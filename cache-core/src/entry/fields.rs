@@ -205,9 +205,7 @@ impl From<HeaderMap> for StoredFields {
 
 impl From<&HeaderMap> for StoredFields {
     fn from(map: &HeaderMap) -> Self {
-        // No more memory than it needs.
-        let packed = packed::pack(map).into_boxed_slice();
-        Self { packed: Bytes::from(packed), number: next_number() }
+        Self { packed: Bytes::from(packed::pack(map)), number: next_number() }
     }
 }
 

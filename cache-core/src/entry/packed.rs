@@ -13,7 +13,9 @@
 //! Lengths are in LEB128, in as few bytes as can be. All of this is frozen as layout 3 of a stored
 //! head is, the numbers included.
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use std::cell::RefCell;
+
+use http::header::{HeaderMap, HeaderName};
 
 /// The most lines that are read: a table holds some more, and the cache adds its own.
 pub(crate) const MOST_LINES: usize = 1 << 14;
@@ -237,21 +239,42 @@ pub(super) fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     None
 }
 
-/// Packs the lines of a head.
-pub(crate) fn pack(headers: &HeaderMap) -> Vec<u8> {
-    let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
-    let mut packed = Vec::with_capacity(headers.iter().map(size).sum());
+/// Packs the lines of a head, into no more memory than they need.
+pub(crate) fn pack(headers: &HeaderMap) -> Box<[u8]> {
+    let packed = SCRATCH.try_with(|scratch| {
+        let mut scratch = scratch.borrow_mut();
+        put_lines(headers, &mut scratch);
+        let packed: Box<[u8]> = Box::from(scratch.as_slice());
+        scratch.clear();
+        scratch.shrink_to(SCRATCH_KEPT);
+        packed
+    });
+    // Otherwise the thread ends.
+    packed.unwrap_or_else(|_| {
+        let mut packed = Vec::new();
+        put_lines(headers, &mut packed);
+        packed.into()
+    })
+}
+
+/// How much memory a thread keeps for packing.
+const SCRATCH_KEPT: usize = 16 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+fn put_lines(headers: &HeaderMap, to: &mut Vec<u8>) {
     for name in headers.keys() {
         let number = number_of(name);
         for value in headers.get_all(name) {
-            packed.push(number | if value.is_sensitive() { SENSITIVE } else { 0 });
+            to.push(number | if value.is_sensitive() { SENSITIVE } else { 0 });
             if number == SPELLED {
-                put_sized(name.as_str().as_bytes(), &mut packed);
+                put_sized(name.as_str().as_bytes(), to);
             }
-            put_sized(value.as_bytes(), &mut packed);
+            put_sized(value.as_bytes(), to);
         }
     }
-    packed
 }
 
 pub(super) fn put_sized(bytes: &[u8], to: &mut Vec<u8>) {
@@ -309,6 +332,7 @@ fn is_value(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::header::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
