@@ -167,7 +167,7 @@ fn next_number() -> u64 {
 }
 
 /// A guess where to look, no more.
-fn checksum(bytes: &[u8]) -> u64 {
+pub(super) fn checksum(bytes: &[u8]) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |mixed: u64, word: u64| (mixed.rotate_left(5) ^ word).wrapping_mul(ODD);
     let (words, rest) = bytes.as_chunks::<8>();

@@ -243,6 +243,8 @@ pub(super) fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 pub(crate) fn pack(headers: &HeaderMap) -> Box<[u8]> {
     let packed = SCRATCH.try_with(|scratch| {
         let mut scratch = scratch.borrow_mut();
+        // Nothing of another head, even if a packing broke off.
+        scratch.clear();
         put_lines(headers, &mut scratch);
         let packed: Box<[u8]> = Box::from(scratch.as_slice());
         scratch.clear();

@@ -31,6 +31,7 @@
 //! at most what the input's own length justifies, and refuses anything that does not add up,
 //! CR and LF in fields included: to a store, unreadable bytes are a miss.
 
+mod tags;
 pub mod v1;
 pub mod v2;
 pub mod v3;
@@ -41,7 +42,6 @@ use super::{Content, Entry};
 use crate::clock::{from_unix_millis, unix_millis};
 use crate::key::{Digest, Key};
 use crate::store::Stamp;
-use crate::tag::{MAX_TAGS, Tag, Tags};
 
 /// The first four bytes of every stored entry.
 pub const MAGIC: [u8; 4] = *b"RCE\x01";
@@ -161,7 +161,7 @@ pub fn decode(bytes: &Bytes, key: &Key) -> Result<(Entry, Stamp), DecodeError> {
     if checksum(region) != envelope.checksum {
         return Err(DecodeError::Damaged);
     }
-    let tags = read_tags(region.get(ENVELOPE..head_at).ok_or(DecodeError::Damaged)?)?;
+    let tags = tags::read(region.get(ENVELOPE..head_at).ok_or(DecodeError::Damaged)?)?;
     let head = bytes.slice(head_at..body_at);
     let content = match envelope.codec {
         BINCODE_V1 => v1::decode(&head)?,
@@ -218,21 +218,6 @@ impl Envelope {
         }
         Ok(envelope)
     }
-}
-
-fn read_tags(mut rest: &[u8]) -> Result<Tags, DecodeError> {
-    let mut tags = Vec::new();
-    while let Some((length, after)) = rest.split_first_chunk::<2>() {
-        let length = usize::from(u16::from_be_bytes(*length));
-        let (text, after) = after.split_at_checked(length).ok_or(DecodeError::Damaged)?;
-        let text = std::str::from_utf8(text).map_err(|_| DecodeError::Malformed("tag"))?;
-        tags.push(Tag::from_encoded(text).ok_or(DecodeError::Malformed("tag"))?);
-        if tags.len() > MAX_TAGS {
-            return Err(DecodeError::Malformed("too many tags"));
-        }
-        rest = after;
-    }
-    if rest.is_empty() { Ok(Tags::new(tags)) } else { Err(DecodeError::Damaged) }
 }
 
 fn checksum(region: &[u8]) -> [u8; 8] {
