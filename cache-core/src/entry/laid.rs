@@ -147,8 +147,8 @@ impl Known {
                 known.used = true;
                 return known.laid.clone();
             }
-            // What is asked for often is not driven out by what is asked for once; and what is asked
-            // for once is not remembered at all, unless there is room.
+            // What is asked for often is not driven out by what is asked for once, which is not
+            // remembered at all unless there is room.
             let again = std::mem::replace(&mut known.wanted_by, fields.number()) == fields.number();
             if std::mem::take(&mut known.used) || !again {
                 return once();

@@ -146,15 +146,21 @@ impl Life {
 pub struct ValueHead {
     /// The codec that wrote the bytes.
     pub codec: u8,
-    /// How long the value may be used.
-    pub life: Life,
+    times: Times,
 }
 
 impl ValueHead {
-    /// A head from its parts.
+    /// A head from its parts. Of the times only whole milliseconds are kept, and nobody says of a
+    /// result that it must be validated.
     #[must_use]
-    pub const fn new(codec: u8, life: Life) -> Self {
-        Self { codec, life }
+    pub fn new(codec: u8, life: Life) -> Self {
+        Self { codec, times: life.into() }
+    }
+
+    /// How long the value may be used.
+    #[must_use]
+    pub fn life(&self) -> Life {
+        self.times.into()
     }
 }
 

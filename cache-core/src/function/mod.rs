@@ -214,8 +214,9 @@ impl Function {
         if head.codec != self.codec.id() {
             return (None, Use::None);
         }
-        let state = freshness(&head.life, self.cache.inner.clock.now());
-        (self.codec.decode(entry.body()), usable(&head.life, &state, None))
+        let life = head.life();
+        let state = freshness(&life, self.cache.inner.clock.now());
+        (self.codec.decode(entry.body()), usable(&life, &state, None))
     }
 
     fn entry<T: Serialize>(&self, plan: &Plan, value: &T) -> Result<Entry, Reason> {
@@ -234,7 +235,7 @@ impl Function {
         let mut life = Life::new(now, ttl);
         life.stale_while_revalidate = self.rules.stale_while_revalidate;
         life.stale_if_error = self.rules.stale_if_error;
-        let head = Content::Value(ValueHead { codec: self.codec.id(), life });
+        let head = Content::Value(ValueHead::new(self.codec.id(), life));
         Ok(Entry::new(plan.key, plan.tags.clone(), keep_until(&life, Duration::ZERO), head, body))
     }
 }

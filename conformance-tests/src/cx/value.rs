@@ -13,9 +13,8 @@ use crate::case::Stop;
 pub(crate) fn value(now: SystemTime) -> Result<ValueHead, Stop> {
     // Variant 2; codec 1; five times 0.
     match read(&[2, 1, 0, 0, 0, 0, 0])? {
-        Content::Value(mut head) => {
-            head.life = Life::new(now, Duration::from_secs(3_600));
-            Ok(head)
+        Content::Value(head) => {
+            Ok(ValueHead::new(head.codec, Life::new(now, Duration::from_secs(3_600))))
         }
         _ => Err(Stop::failed("the case needs a value")),
     }

@@ -58,7 +58,7 @@ pub(super) fn encode_variants(record: &VariantRecord) -> Vec<u8> {
 
 /// Writes the head of a function's result.
 pub(super) fn encode_value(value: &ValueHead) -> Vec<u8> {
-    encode(Head::Value { codec: value.codec, life: write_life(&value.life) })
+    encode(Head::Value { codec: value.codec, life: write_life(&value.life()) })
 }
 
 fn encode(head: Head) -> Vec<u8> {
@@ -88,7 +88,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Content, DecodeError> {
             Ok(Content::Variants(VariantRecord::from_parts(names, digests)))
         }
         Head::Value { codec, life } => {
-            Ok(Content::Value(ValueHead { codec, life: read_life(&life) }))
+            Ok(Content::Value(ValueHead::new(codec, read_life(&life))))
         }
     }
 }
