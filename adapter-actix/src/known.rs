@@ -2,7 +2,7 @@
 //!
 //! What lies in the store is sent again and again, and what the cache says of itself changes once a
 //! second. Lines that were converted before are shared instead of copied. Only answers that lie
-//! ready in the store are remembered: nothing that was meant for one client stays in memory.
+//! ready are remembered: nothing that was meant for one client stays in memory.
 
 use std::cell::RefCell;
 

@@ -14,15 +14,15 @@ use super::fields::{OwnField, StoredFields, table_of};
 use super::packed::{self, Name};
 
 /// The fields of how many entries a thread remembers: with a copy of them and their table, 2 KiB
-/// each for eight lines and twice that once a 304 was sent, and no more than 8 KiB. Those that fall
+/// each for eight lines, 1 KiB more once a 304 was sent, and no more than 19 KiB. Those that fall
 /// into one place displace each other.
 const PLACES: usize = 1024;
 
-/// The most lines that are remembered: with the cache's own, what a table of 32 places holds.
-const MOST_LINES: usize = 20;
+/// The most lines that are remembered: with the cache's own, what a table of 64 places holds.
+const MOST_LINES: usize = 44;
 
-/// The most bytes that these have.
-const MOST_BYTES: usize = 2048;
+/// The most bytes that these have. A policy for a browser's scripts alone may take some thousand.
+const MOST_BYTES: usize = 8 << 10;
 
 thread_local! {
     static KNOWN: RefCell<Known> = const { RefCell::new(Known(Vec::new())) };
