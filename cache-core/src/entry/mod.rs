@@ -3,6 +3,7 @@
 pub mod codec;
 mod fields;
 mod laid;
+mod names;
 mod packed;
 mod times;
 

@@ -17,6 +17,8 @@ use std::cell::RefCell;
 
 use http::header::{HeaderMap, HeaderName};
 
+use super::names::{UNKNOWN, known, number_of};
+
 /// The most lines that are read: a table holds some more, and the cache adds its own.
 pub(crate) const MOST_LINES: usize = 1 << 14;
 
@@ -24,130 +26,10 @@ pub(crate) const MOST_LINES: usize = 1 << 14;
 const LONGEST_NAME: usize = (1 << 16) - 1;
 
 const SENSITIVE: u8 = 0x80;
-const SPELLED: u8 = 0;
+const SPELLED: u8 = UNKNOWN;
 
 /// In a byte of a length: there is another one.
 const MORE: u8 = 0x80;
-
-macro_rules! known {
-    ($($text:literal)*) => {
-        const TEXTS: [&str; KNOWN.len()] = [$($text),*];
-        /// The names that have numbers, from 1. New ones go to the end; there is room for 127.
-        static KNOWN: [HeaderName; [$($text),*].len()] = [$(HeaderName::from_static($text)),*];
-    };
-}
-
-known! {
-    "accept-ranges"
-    "access-control-allow-credentials"
-    "access-control-allow-headers"
-    "access-control-allow-methods"
-    "access-control-allow-origin"
-    "access-control-expose-headers"
-    "access-control-max-age"
-    "age"
-    "allow"
-    "alt-svc"
-    "cache-control"
-    "cache-status"
-    "cdn-cache-control"
-    "content-disposition"
-    "content-encoding"
-    "content-language"
-    "content-length"
-    "content-location"
-    "content-range"
-    "content-security-policy"
-    "content-security-policy-report-only"
-    "content-type"
-    "date"
-    "etag"
-    "expires"
-    "last-modified"
-    "link"
-    "location"
-    "pragma"
-    "referrer-policy"
-    "refresh"
-    "retry-after"
-    "server"
-    "set-cookie"
-    "strict-transport-security"
-    "vary"
-    "via"
-    "warning"
-    "www-authenticate"
-    "x-content-type-options"
-    "x-dns-prefetch-control"
-    "x-frame-options"
-    "x-xss-protection"
-    "content-digest"
-    "content-md5"
-    "cross-origin-embedder-policy"
-    "cross-origin-opener-policy"
-    "cross-origin-resource-policy"
-    "deprecation"
-    "permissions-policy"
-    "repr-digest"
-    "server-timing"
-    "sunset"
-    "surrogate-control"
-    "surrogate-key"
-    "timing-allow-origin"
-    "x-cache"
-    "x-powered-by"
-    "x-request-id"
-    "x-robots-tag"
-}
-
-/// Where the number of a name is found, or the first place after it; a power of two places.
-const NUMBERS: [u8; 256] = numbers();
-
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-const fn numbers() -> [u8; 256] {
-    let mut numbers = [0; 256];
-    let mut number: u8 = 1;
-    while (number as usize) <= TEXTS.len() {
-        let mut place = first_place(TEXTS[number as usize - 1].as_bytes()) as usize;
-        while numbers[place] != 0 {
-            place = (place + 1) % numbers.len();
-        }
-        numbers[place] = number;
-        number += 1;
-    }
-    numbers
-}
-
-/// Spreads the known names well.
-const fn first_place(name: &[u8]) -> u8 {
-    let last = match name.last() {
-        Some(last) => *last,
-        None => 0,
-    };
-    let (_, from_middle) = name.split_at(name.len() / 2);
-    let middle = match from_middle.first() {
-        Some(middle) => *middle,
-        None => 0,
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "its low bits are meant")]
-    let length = name.len() as u8;
-    last.wrapping_mul(2).wrapping_add(middle.wrapping_mul(30)).wrapping_add(length.wrapping_mul(13))
-}
-
-fn number_of(name: &HeaderName) -> u8 {
-    let mut place = first_place(name.as_str().as_bytes());
-    loop {
-        let number = NUMBERS.get(usize::from(place)).copied().unwrap_or(SPELLED);
-        if number == SPELLED || known(number) == Some(name) {
-            return number;
-        }
-        place = place.wrapping_add(1);
-    }
-}
-
-fn known(number: u8) -> Option<&'static HeaderName> {
-    KNOWN.get(usize::from(number).checked_sub(1)?)
-}
 
 /// One line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -347,17 +229,6 @@ mod tests {
             map.append(line.name.to_name().unwrap(), value);
         }
         map
-    }
-
-    #[test]
-    fn every_known_name_is_its_number() {
-        assert!(KNOWN.len() < usize::from(SENSITIVE));
-        for (at, name) in KNOWN.iter().enumerate() {
-            assert_eq!(usize::from(number_of(name)), at + 1, "{name}");
-        }
-        for name in ["x-own", "a", "etags"] {
-            assert_eq!(number_of(&HeaderName::from_static(name)), SPELLED, "{name}");
-        }
     }
 
     #[test]
