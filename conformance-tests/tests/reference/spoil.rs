@@ -60,11 +60,5 @@ fn with_head(entry: &Entry, change: impl FnOnce(&mut StoredHead)) -> Entry {
     if let Content::Response(head) = &mut content {
         change(head);
     }
-    Entry::new(
-        entry.key(),
-        entry.tags().clone(),
-        entry.keep_until(),
-        content,
-        entry.body().clone(),
-    )
+    Entry::new(entry.key(), entry.tags().clone(), entry.keep_until(), content, entry.body().clone())
 }

@@ -87,9 +87,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Content, DecodeError> {
             let digests = digests.into_iter().map(Digest::from_bytes).collect();
             Ok(Content::Variants(VariantRecord::from_parts(names, digests)))
         }
-        Head::Value { codec, life } => {
-            Ok(Content::Value(ValueHead::new(codec, read_life(&life))))
-        }
+        Head::Value { codec, life } => Ok(Content::Value(ValueHead::new(codec, read_life(&life)))),
     }
 }
 
