@@ -9,6 +9,8 @@ pub mod template;
 use std::fmt;
 use std::sync::Arc;
 
+use ecow::EcoString;
+
 use crate::key::{Digest, canonical, query};
 
 /// The longest text of a user tag or of a namespace, in bytes.
@@ -41,8 +43,9 @@ pub enum TagKind {
 ///
 /// Cheap to clone. The encoded form ([`Tag::as_str`]) begins with the kind, so a store may use it
 /// as an identifier as it is; it is data, never a pattern or script text.
+// Most are short, and such a text lies in the tag itself: an entry has a few of its own.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Tag(Arc<str>);
+pub struct Tag(EcoString);
 
 impl Tag {
     /// A user tag.
@@ -52,7 +55,7 @@ impl Tag {
     /// Empty text, or more than [`MAX_TAG_BYTES`].
     pub fn new(name: &str) -> Result<Self, TagError> {
         check(name)?;
-        Ok(Self(["t:", name].concat().into()))
+        Ok(Self::of_kind("t:", name))
     }
 
     /// The reserved tag of one namespace: `app:users` is another one than `app`.
@@ -62,7 +65,7 @@ impl Tag {
     /// Empty text, or more than [`MAX_TAG_BYTES`].
     pub fn namespace(name: &str) -> Result<Self, TagError> {
         check(name)?;
-        Ok(Self(["n:", name].concat().into()))
+        Ok(Self::of_kind("n:", name))
     }
 
     /// The reserved tag of a key name in a namespace. The name of a target is its path and query;
@@ -92,7 +95,7 @@ impl Tag {
     /// URIs there are.
     #[must_use]
     pub fn uris_of(digest: &Digest) -> Self {
-        Self(format!("u:#{:03x}", digest.fold() % URI_BUCKETS).into())
+        Self(ecow::eco_format!("u:#{:03x}", digest.fold() % URI_BUCKETS))
     }
 
     /// The reserved tag of a cache group.
@@ -105,7 +108,14 @@ impl Tag {
         let digits = digest.hex_digits();
         // Digits are ASCII.
         let digits = std::str::from_utf8(digits.as_flattened()).unwrap_or_default();
-        Self([kind, digits].concat().into())
+        Self::of_kind(kind, digits)
+    }
+
+    fn of_kind(kind: &str, text: &str) -> Self {
+        let mut whole = EcoString::with_capacity(kind.len() + text.len());
+        whole.push_str(kind);
+        whole.push_str(text);
+        Self(whole)
     }
 
     /// Takes back what [`Tag::as_str`] gave.
