@@ -89,7 +89,7 @@ impl StoredHead {
     /// How long, and how far beyond, the response may be served.
     #[must_use]
     pub fn life(&self) -> Life {
-        Life { must_validate: self.must_validate, ..self.times.into() }
+        Life { must_validate: self.must_validate, ..Life::from(&self.times) }
     }
 
     /// The same with another life; of its times only whole milliseconds are kept.
@@ -161,7 +161,7 @@ impl ValueHead {
     /// How long the value may be used.
     #[must_use]
     pub fn life(&self) -> Life {
-        self.times.into()
+        (&self.times).into()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The times of a stored response as they are kept: in whole milliseconds, in half the room.
+//! The times of a stored response as they are kept: in whole milliseconds, in a third of the room.
 
 use std::time::Duration;
 
@@ -6,35 +6,45 @@ use super::Life;
 use crate::clock::{from_unix_millis, unix_millis};
 
 /// The times of a [`Life`] in milliseconds, rounded down; `stored_at` since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Times {
     stored_at: u64,
-    initial_age: u64,
     fresh_for: u64,
+    /// Most have none of these, and do not pay for them.
+    others: Option<Box<Others>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Others {
+    initial_age: u64,
     stale_while_revalidate: u64,
     stale_if_error: u64,
 }
 
 impl From<Life> for Times {
     fn from(life: Life) -> Self {
-        Self {
-            stored_at: unix_millis(life.stored_at),
+        let others = Others {
             initial_age: millis(life.initial_age),
-            fresh_for: millis(life.fresh_for),
             stale_while_revalidate: millis(life.stale_while_revalidate),
             stale_if_error: millis(life.stale_if_error),
+        };
+        Self {
+            stored_at: unix_millis(life.stored_at),
+            fresh_for: millis(life.fresh_for),
+            others: (others != Others::default()).then(|| Box::new(others)),
         }
     }
 }
 
-impl From<Times> for Life {
-    fn from(times: Times) -> Self {
+impl From<&Times> for Life {
+    fn from(times: &Times) -> Self {
+        let others = times.others.as_deref().copied().unwrap_or_default();
         Self {
             stored_at: from_unix_millis(times.stored_at),
-            initial_age: Duration::from_millis(times.initial_age),
+            initial_age: Duration::from_millis(others.initial_age),
             fresh_for: Duration::from_millis(times.fresh_for),
-            stale_while_revalidate: Duration::from_millis(times.stale_while_revalidate),
-            stale_if_error: Duration::from_millis(times.stale_if_error),
+            stale_while_revalidate: Duration::from_millis(others.stale_while_revalidate),
+            stale_if_error: Duration::from_millis(others.stale_if_error),
             must_validate: false,
         }
     }
