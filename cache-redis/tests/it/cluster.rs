@@ -211,7 +211,7 @@ async fn a_failover_that_lost_an_invalidation() {
     fill_all(&p1, &names).await;
     cluster.replace_soon();
     for (primary, replica) in cluster.primaries.iter().zip(&cluster.replicas) {
-        let _: i64 = primary.run(&["WAIT", "1", "1000"]);
+        replica.catches_up_with(primary);
         replica.signal("STOP");
     }
     // Acknowledged by the primaries only.

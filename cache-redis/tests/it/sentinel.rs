@@ -65,7 +65,7 @@ async fn a_failover_that_lost_an_invalidation() {
     p1.fill("a", &["t"], "old").await;
     p2.hit("a", "old").await;
     let straddling = p1.ticket("b").await;
-    let _: i64 = group.primary.run(&["WAIT", "1", "1000"]);
+    group.replica.catches_up_with(&group.primary);
 
     // The replica is cut off, the primary acknowledges an invalidation and dies.
     group.replica.signal("STOP");

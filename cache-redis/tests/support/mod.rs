@@ -71,6 +71,17 @@ impl Server {
         self.inner.run(command).unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Waits until this replica has all that its primary has written so far. `WAIT` would not say
+    /// it: it asks about the writes of its own connection.
+    pub(crate) fn catches_up_with(&self, primary: &Self) {
+        let offset = |server: &Self, name| server.inner.info("replication", name)?.parse().ok();
+        let written: Option<u64> = offset(primary, "master_repl_offset");
+        servers::wait_for("a replica to have it all", Duration::from_secs(30), || {
+            written.is_some() && offset(self, "slave_repl_offset") >= written
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// Runs one command and lets it fail.
     pub(crate) fn try_run(&self, command: &[&str]) -> Result<redis::Value, servers::ServerError> {
         self.inner.try_run(command)

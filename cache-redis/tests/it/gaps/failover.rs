@@ -48,7 +48,7 @@ impl Pair {
     /// From now on the replica misses what its primary does.
     fn shut_replica_out(&self) {
         let [primary, replica] = self.both();
-        wait("the replica to have it all", || primary.run::<i64>(&["WAIT", "1", "1000"]) == 1);
+        replica.catches_up_with(primary);
         let _: String = primary.run(&["ACL", "SETUSER", LOGIN, "off"]);
         let _: i64 = primary.run(&["CLIENT", "KILL", "TYPE", "replica"]);
         wait("the link to break", || is_cut(replica));
