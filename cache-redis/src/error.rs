@@ -88,6 +88,10 @@ impl Fault {
         }
     }
 
+    pub(crate) fn io(error: std::io::Error) -> Self {
+        Self::Transport(Arc::new(error.into()))
+    }
+
     pub(crate) fn is_code(&self, wanted: &str) -> bool {
         matches!(self, Self::Server { code, .. } if code == wanted)
     }

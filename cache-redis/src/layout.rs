@@ -14,7 +14,7 @@
 //! Tags are part of names byte by byte and are never patterns or script text. No tag's encoded
 //! form begins with `#`, so no tag can spell a reserved member or index.
 
-use cache_core::key::Key;
+use cache_core::key::{Digest, Key};
 use cache_core::tag::{Tag, TagKind};
 
 /// The number of hash slots of a Redis Cluster.
@@ -76,6 +76,30 @@ impl Layout {
         format!("{{{}:{shard}}}:e:{member}", self.prefix)
     }
 
+    /// Appends what [`Self::entry`] says of the [`member`] for `key`.
+    pub(crate) fn put_entry(&self, shard: u16, key: &Key, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.lead(shard).as_bytes());
+        out.extend_from_slice(b"e:");
+        put_hex(key.primary(), out);
+        if let Some(variant) = key.variant() {
+            out.push(b'.');
+            put_hex(variant, out);
+        }
+    }
+
+    /// How long that is.
+    pub(crate) fn entry_length(&self, shard: u16, key: &Key) -> usize {
+        const HEX: usize = 64;
+        let variant = if key.variant().is_some() { 1 + HEX } else { 0 };
+        self.lead(shard).len() + "e:".len() + HEX + variant
+    }
+
+    /// What all names of a shard begin with.
+    fn lead(&self, shard: u16) -> &str {
+        let meta = self.meta(shard);
+        meta.strip_suffix('m').unwrap_or(meta)
+    }
+
     /// The index of `tag`, if it has one.
     pub(crate) fn index(&self, shard: u16, tag: &Tag) -> Option<String> {
         is_indexed(tag).then(|| format!("{{{}:{shard}}}:x:{tag}", self.prefix))
@@ -133,6 +157,15 @@ pub(crate) fn member(key: &Key) -> String {
     }
 }
 
+fn put_hex(digest: &Digest, out: &mut Vec<u8>) {
+    let digit = |number: u8| if number < 10 { b'0' + number } else { b'a' + number - 10 };
+    let mut digits = [[0; 2]; 32];
+    for (place, byte) in digits.iter_mut().zip(digest.as_bytes()) {
+        *place = [digit(byte >> 4), digit(byte & 0xf)];
+    }
+    out.extend_from_slice(digits.as_flattened());
+}
+
 /// CRC-16/XMODEM, which Redis Cluster hashes keys with.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc, byte| {
@@ -149,8 +182,6 @@ pub(crate) fn is_indexed(tag: &Tag) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use cache_core::key::Digest;
-
     use super::*;
 
     #[test]

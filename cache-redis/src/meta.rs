@@ -60,66 +60,108 @@ pub(crate) enum Reading {
 impl Reading {
     /// Reads the reply to `ZMSCORE m #e #i #c #f tag…`.
     pub(crate) fn read(reply: &Value, here: Incarnation, tags: usize) -> Result<Self, Fault> {
-        let scores = match reply {
-            Value::Array(scores) if scores.len() == RESERVED.len() + tags => scores,
-            Value::ServerError(error) if error.code() == "WRONGTYPE" => return Ok(Self::Lost),
-            Value::ServerError(error) => return Err(Fault::server(error)),
-            _ => return Err(Fault::Protocol("ZMSCORE")),
-        };
-        let (reserved, marks) = scores.split_at(RESERVED.len());
-        let [epoch, incarnation, clock, floor] = reserved else {
-            return Err(Fault::Protocol("ZMSCORE"));
-        };
+        match reply {
+            Value::Array(scores) if scores.len() == RESERVED.len() + tags => {
+                Ok(Self::of(scores.iter().map(Score::of), tags, here))
+            }
+            Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok(Self::Lost),
+            Value::ServerError(error) => Err(Fault::server(error)),
+            _ => Err(Fault::Protocol("ZMSCORE")),
+        }
+    }
+
+    /// What the scores prove, which are all asked for. All of them are taken.
+    pub(crate) fn of(
+        mut scores: impl Iterator<Item = Score>,
+        tags: usize,
+        here: Incarnation,
+    ) -> Self {
+        let mut next = || scores.next().unwrap_or(Score::Absent);
+        let [epoch, incarnation, clock, floor] = [next(), next(), next(), next()];
+        let mut marks = Vec::with_capacity(tags);
+        let mut planted = false;
+        for score in scores {
+            marks.push(score.positive());
+            planted |= score != Score::Absent && score.positive().is_none();
+        }
         let (Some(epoch), Some(incarnation), Some(clock), Some(floor)) =
-            (negative(epoch), negative(incarnation), positive(clock), negative(floor))
+            (epoch.negative(), incarnation.negative(), clock.positive(), floor.negative())
         else {
-            return Ok(Self::Lost);
+            return Self::Lost;
         };
         if epoch == 0 || clock == 0 || clock >= LIMIT || floor > clock {
-            return Ok(Self::Lost);
+            return Self::Lost;
         }
         if incarnation != here.0 {
-            return Ok(Self::Foreign);
+            return Self::Foreign;
         }
-        let mut read = Vec::with_capacity(tags);
-        for mark in marks {
-            match (mark, positive(mark)) {
-                (Value::Nil, _) => read.push(None),
-                (_, Some(mark)) => read.push(Some(mark)),
-                (_, None) => return Ok(Self::Lost),
-            }
+        if planted || marks.len() != tags {
+            return Self::Lost;
         }
-        Ok(Self::Known { meta: Meta { epoch, clock, floor }, marks: read })
+        Self::Known { meta: Meta { epoch, clock, floor }, marks }
     }
 }
 
-fn positive(value: &Value) -> Option<u64> {
-    integer(score(value)?)
+/// The score of one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Score {
+    /// There is no such member.
+    Absent,
+    /// A whole number of at most 52 bits.
+    Whole(i64),
+    /// A planted fraction, infinity, NaN or something that is no number: it proves nothing.
+    Odd,
+}
+
+impl Score {
+    pub(crate) fn of(value: &Value) -> Self {
+        match value {
+            Value::Nil => Self::Absent,
+            Value::Double(score) => Self::whole(*score),
+            Value::BulkString(text) => Self::read(text),
+            _ => Self::Odd,
+        }
+    }
+
+    /// Reads its text.
+    pub(crate) fn read(text: &[u8]) -> Self {
+        let (sign, digits) = text.strip_prefix(b"-").map_or((1, text), |digits| (-1, digits));
+        // So many cannot be too large to count; most are written so.
+        if (1..=15).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) {
+            let number =
+                digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+            return Self::Whole(sign * number);
+        }
+        let score = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+        score.map_or(Self::Odd, Self::whole)
+    }
+
+    fn whole(score: f64) -> Self {
+        const TOP: f64 = 4_503_599_627_370_496.0;
+        let whole = (-TOP..=TOP).contains(&score) && score.fract() == 0.0;
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and of at most 52 bits")]
+        if whole { Self::Whole(score as i64) } else { Self::Odd }
+    }
+
+    fn positive(self) -> Option<u64> {
+        match self {
+            Self::Whole(score) => u64::try_from(score).ok(),
+            Self::Absent | Self::Odd => None,
+        }
+    }
+
+    /// Of a reserved member that is kept as its negative.
+    fn negative(self) -> Option<u64> {
+        match self {
+            Self::Whole(score) => u64::try_from(-score).ok(),
+            Self::Absent | Self::Odd => None,
+        }
+    }
 }
 
 /// Reads the score of a reserved member that is kept as its negative.
 pub(crate) fn negative(value: &Value) -> Option<u64> {
-    integer(-score(value)?)
-}
-
-fn score(value: &Value) -> Option<f64> {
-    match value {
-        Value::BulkString(text) => std::str::from_utf8(text).ok()?.parse().ok(),
-        Value::Double(score) => Some(*score),
-        _ => None,
-    }
-}
-
-/// A whole number between 0 and the limit. A planted fraction, infinity or NaN is none.
-fn integer(score: f64) -> Option<u64> {
-    const TOP: f64 = 4_503_599_627_370_496.0;
-    let whole = (0.0..=TOP).contains(&score) && score.fract() == 0.0;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "whole, not negative and at most 2^52"
-    )]
-    whole.then_some(score as u64)
+    Score::of(value).negative()
 }
 
 #[cfg(test)]

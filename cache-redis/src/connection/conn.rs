@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, ProtocolVersion, Value};
+use redis::{Pipeline, Value};
 
+use super::socket::Socket;
+use super::wire::Replies;
 use super::{Dial, now_millis};
 use crate::breaker::millis;
 use crate::error::Fault;
@@ -14,7 +16,7 @@ use crate::url::Address;
 
 /// One socket that has proved which server it reaches.
 pub(crate) struct Conn {
-    socket: MultiplexedConnection,
+    socket: Socket,
     incarnation: Incarnation,
     replication_id: u64,
     replicas: AtomicBool,
@@ -29,15 +31,13 @@ pub(crate) struct Conn {
 impl Conn {
     /// Opens a connection and proves it.
     pub(super) async fn open(dial: &Dial, address: &Address) -> Result<Self, Fault> {
-        // Scores come as numbers, which cost half of what text does to read.
-        let socket = dial.open(address, ProtocolVersion::RESP3).await?;
+        let socket = Socket::open(dial, address).await?;
         let sent = now_millis();
         let mut pipe = Pipeline::with_capacity(3);
         pipe.cmd("INFO").arg("server");
         pipe.cmd("INFO").arg("replication");
         pipe.cmd("CLIENT").arg("SETNAME").arg("cache-redis");
-        let asking = socket.clone();
-        let replies = tokio::time::timeout(dial.connect_limit, exchange(asking, &pipe, 3))
+        let replies = tokio::time::timeout(dial.connect_limit, socket.exchange(&pipe, 3))
             .await
             .map_err(|_| Fault::TimedOut(dial.connect_limit))??;
         let [server, replication, _name] = replies.as_slice() else {
@@ -72,21 +72,34 @@ impl Conn {
     /// Whether this pipeline has to carry a new proof. Past the interval every one has to; from
     /// half of it on, one volunteers, so that under load no burst of proofs arises.
     pub(crate) fn owes_proof(&self) -> bool {
+        let now = now_millis();
+        match self.proof_due(now) {
+            Due::No => false,
+            Due::Now => true,
+            Due::Soon { claimed } => self
+                .claimed
+                .compare_exchange(claimed, now + 1, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok(),
+        }
+    }
+
+    /// Whether a pipeline that is sent `now` can do without a new proof, and nobody is wanted who
+    /// volunteers.
+    pub(crate) fn is_proved(&self, now: u64) -> bool {
+        matches!(self.proof_due(now), Due::No)
+    }
+
+    fn proof_due(&self, now: u64) -> Due {
         let proved = self.proved.load(Ordering::Acquire);
-        let now = now_millis() + 1;
-        let age = now.saturating_sub(proved);
+        let age = (now + 1).saturating_sub(proved);
         if proved == 0 || age >= self.interval {
-            return true;
+            return Due::Now;
         }
         if age < self.interval / 2 {
-            return false;
+            return Due::No;
         }
         let claimed = self.claimed.load(Ordering::Relaxed);
-        claimed < proved
-            && self
-                .claimed
-                .compare_exchange(claimed, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+        if claimed < proved { Due::Soon { claimed } } else { Due::No }
     }
 
     /// Takes the reply to an `INFO replication` that was sent at `sent`.
@@ -116,14 +129,41 @@ impl Conn {
     }
 
     pub(crate) async fn send(&self, pipe: &Pipeline, replies: usize) -> Result<Vec<Value>, Fault> {
-        let outcome = exchange(self.socket.clone(), pipe, replies).await;
-        if let Err(fault) = &outcome
-            && (fault.is_disconnect() || matches!(fault, Fault::Protocol(_)))
-        {
+        let outcome = self.socket.exchange(pipe, replies).await;
+        outcome.inspect_err(|fault| self.failed(fault))
+    }
+
+    /// Sends commands without waiting for a place; see [`Wire::try_send`](super::wire::Wire).
+    pub(crate) fn try_send(
+        &self,
+        replies: usize,
+        deadline: u64,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<Replies> {
+        self.socket.try_send(replies, deadline, write)
+    }
+
+    /// Whether a large reply holds up those behind it.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.socket.is_held_up()
+    }
+
+    /// What a failed call says of the connection.
+    pub(crate) fn failed(&self, fault: &Fault) {
+        if fault.is_disconnect() || matches!(fault, Fault::Protocol(_)) {
             self.kill();
         }
-        outcome
     }
+}
+
+/// Whether a pipeline has to carry a new proof.
+enum Due {
+    No,
+    Now,
+    /// Whoever replaces the latest claim carries it.
+    Soon {
+        claimed: u64,
+    },
 }
 
 impl fmt::Debug for Conn {

@@ -74,6 +74,11 @@ impl Dial {
             },
             Address::Tcp { host, port } => ConnectionAddr::Tcp(host.clone(), *port),
         };
+        self.secure(addr.into_connection_info()?.set_redis_settings(self.login(protocol)))
+    }
+
+    /// What is said first on a new socket.
+    pub(super) fn login(&self, protocol: ProtocolVersion) -> RedisConnectionInfo {
         let mut login = RedisConnectionInfo::default()
             .set_db(self.db)
             .set_protocol(protocol)
@@ -84,8 +89,7 @@ impl Dial {
         if let Some(password) = &self.credentials.password {
             login = login.set_password(password);
         }
-        let info = addr.into_connection_info()?.set_redis_settings(login);
-        self.secure(info)
+        login
     }
 
     #[cfg(feature = "tls")]

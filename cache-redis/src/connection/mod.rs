@@ -7,13 +7,17 @@
 
 mod conn;
 mod dial;
+mod login;
 mod node;
+mod socket;
+mod wire;
 
 use cache_core::clock::{Clock, SystemClock};
 
 pub(crate) use self::conn::{Conn, exchange, text};
 pub(crate) use self::dial::{Certificates, Dial};
 pub(crate) use self::node::{Attempt, Node};
+pub(crate) use self::wire::Replies;
 use crate::breaker::millis;
 
 /// Whether a call heeds the breaker.

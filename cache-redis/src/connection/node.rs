@@ -21,7 +21,6 @@ pub(crate) struct Node {
     dial: Arc<Dial>,
     breaker: Breaker,
     slots: Box<[Slot]>,
-    turn: AtomicUsize,
     /// When the latest answered call was sent, in monotonic milliseconds plus one.
     heard: AtomicU64,
     /// When others were last asked whether this is a primary, likewise.
@@ -45,7 +44,6 @@ impl Node {
             address,
             breaker: Breaker::new(threshold, probe_interval),
             slots: (0..dial.connections.max(1)).map(|_| Slot::default()).collect(),
-            turn: AtomicUsize::new(0),
             heard: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             suspect: AtomicBool::new(false),
@@ -61,12 +59,16 @@ impl Node {
         &self.breaker
     }
 
-    /// A proven connection: the next in turn, or a new one in its place. `fresh` prefers a new
-    /// one, since where one connection has broken the others probably have, too.
+    /// A proven connection: this thread's own, or a new one in its place. Calls of one thread share
+    /// one, so that they are written and answered together, unless a large reply holds it up.
+    /// `fresh` prefers a new one, since where one connection has broken the others probably have,
+    /// too.
     pub(crate) async fn conn(self: &Arc<Self>, fresh: bool) -> Result<Arc<Conn>, Fault> {
-        let next = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
         let broken = || self.slots.iter().position(|slot| slot.live().is_none());
-        let turn = if fresh { broken().unwrap_or(next) } else { next };
+        let turn = match fresh.then(broken).flatten() {
+            Some(broken) => broken,
+            None => self.turn(),
+        };
         let Some(slot) = self.slots.get(turn) else { return Err(Fault::Stopped) };
         if let Some(conn) = slot.live() {
             return Ok(conn);
@@ -84,12 +86,25 @@ impl Node {
         Box::pin(dialled).await?
     }
 
+    /// A proven connection, if it can be had at once and needs no new proof `now`.
+    pub(crate) fn live(&self, now: u64) -> Option<Arc<Conn>> {
+        self.slots.get(self.turn())?.live().filter(|conn| conn.is_proved(now))
+    }
+
+    /// The place of this thread's connection, or of one that is not held up.
+    fn turn(&self) -> usize {
+        let own = own_number() % self.slots.len();
+        let is_free = |turn: &usize| !self.slots.get(*turn).is_some_and(Slot::is_held_up);
+        let others = (own + 1..self.slots.len()).chain(0..own);
+        std::iter::once(own).chain(others).find(is_free).unwrap_or(own)
+    }
+
     /// Whether this node may have been replaced: it has been silent for long, or others said so.
-    pub(crate) fn may_be_replaced(&self) -> bool {
+    pub(crate) fn may_be_replaced(&self, now: u64) -> bool {
         let heard = self.heard.load(Ordering::Acquire);
         self.suspect.load(Ordering::Acquire)
             || heard == 0
-            || (now_millis() + 1).saturating_sub(heard) >= self.patience()
+            || (now + 1).saturating_sub(heard) >= self.patience()
     }
 
     /// Whether it is time to ask others about it although it answers. Only one caller is told so.
@@ -155,10 +170,10 @@ impl Node {
     }
 
     /// Watches one call; if it is dropped after having waited for long, that counts as a failure.
-    pub(crate) fn attempt(self: &Arc<Self>) -> Attempt {
+    pub(crate) fn attempt(self: &Arc<Self>, now: u64) -> Attempt {
         Attempt {
             node: Arc::clone(self),
-            started: now_millis(),
+            started: now,
             patience: millis(self.dial.response_limit) / 2,
             settled: false,
         }
@@ -174,7 +189,22 @@ impl fmt::Debug for Node {
     }
 }
 
+/// A number of this thread, one after the other.
+fn own_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    // Otherwise the thread ends.
+    OWN.try_with(|own| *own).unwrap_or_default()
+}
+
 impl Slot {
+    fn is_held_up(&self) -> bool {
+        let up = self.up.read().unwrap_or_else(PoisonError::into_inner);
+        up.as_ref().is_some_and(|conn| conn.is_held_up())
+    }
+
     fn live(&self) -> Option<Arc<Conn>> {
         let up = self.up.read().unwrap_or_else(PoisonError::into_inner);
         up.as_ref().filter(|conn| !conn.is_dead()).map(Arc::clone)
@@ -198,6 +228,17 @@ impl Attempt {
     pub(crate) fn succeeded(mut self) {
         self.settled = true;
         self.node.succeeded();
+    }
+
+    /// What was sent at `sent` has been answered.
+    pub(crate) fn answered(self, sent: u64) {
+        self.node.heard(sent);
+        self.succeeded();
+    }
+
+    /// It says nothing of the node; another one will.
+    pub(crate) fn forget(mut self) {
+        self.settled = true;
     }
 
     pub(crate) fn failed(mut self) {

@@ -9,10 +9,12 @@ use redis::Value;
 
 use super::Inner;
 use super::calls::{one, two};
+use super::plain::{self, Plain};
+use crate::connection::Conn;
 use crate::error::Fault;
 use crate::layout::member;
 use crate::meta::{Meta, RESERVED, Reading, passes};
-use crate::topology::Commands;
+use crate::topology::{Commands, Unread};
 
 /// What the marks of tags that were not hinted say of an entry.
 enum Later {
@@ -22,14 +24,53 @@ enum Later {
     Minted(Meta),
 }
 
+/// What was found, by what is known of its tags so far.
+enum Judged {
+    Valid(Entry),
+    Miss,
+    /// The marks of these tags were not asked for.
+    Unasked(Entry, Stamp, Vec<Tag>),
+}
+
 impl Inner {
+    /// Bounded by the response limit.
     pub(super) async fn lookup(&self, key: &Key, hints: &[Tag]) -> Result<Lookup, Fault> {
+        let asked = hints.get(..MAX_TAGS).unwrap_or(hints);
+        let (limit, shard) = (self.settings.response_limit, self.layout.shard(key));
+        let write = |out: &mut Vec<u8>| plain::write(out, &self.layout, shard, key, asked);
+        let Some(sent) = self.topology.try_send(shard, limit, plain::REPLIES, write) else {
+            return Box::pin(self.within(self.lookup_anyhow(key, asked))).await;
+        };
+        let read =
+            |replies: &Bytes, conn: &Conn| plain::read(replies, asked.len(), conn.incarnation());
+        match sent.read(read).await {
+            Ok((Plain { found, reading: Reading::Known { meta, marks } }, answered)) => {
+                match self.judge(found, key, asked, meta, &marks) {
+                    Judged::Valid(entry) => Ok(Lookup::Found(entry, Some(self.ticket(key, meta)))),
+                    Judged::Miss => Ok(Lookup::Miss(self.ticket(key, meta))),
+                    // Boxed, as everything that is rare here: a hit's future stays small.
+                    judged => {
+                        let rest = self.conclude(key, meta, judged);
+                        Box::pin(self.within_left(answered.left(), rest)).await
+                    }
+                }
+            }
+            Ok((_, answered)) => {
+                let rest = self.start_anew(key, &answered.conn);
+                Box::pin(self.within_left(answered.left(), rest)).await
+            }
+            Err(Unread::Again(left)) => {
+                Box::pin(self.within_left(left, self.lookup_anyhow(key, asked))).await
+            }
+            Err(Unread::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// A lookup whatever has to be waited for, found out or proved first.
+    async fn lookup_anyhow(&self, key: &Key, asked: &[Tag]) -> Result<Lookup, Fault> {
         let shard = self.layout.shard(key);
         let entry = self.layout.entry(shard, &member(key));
         let meta = self.layout.meta(shard);
-        let asked = hints.get(..MAX_TAGS).unwrap_or(hints);
-        // Those of the last response are, as every `Tags`.
-        let sorted = asked.is_sorted();
         let mut answer = self
             .call(shard, 1, &|commands| {
                 commands.command("GET").arg(&entry);
@@ -37,49 +78,79 @@ impl Inner {
             })
             .await?;
         let (found, reply) = two(&mut answer)?;
-        let reading = Reading::read(&reply, answer.conn.incarnation(), asked.len())?;
-        let Reading::Known { meta: state, marks } = reading else {
-            let state = Box::pin(self.mint(shard, &answer.conn)).await?;
-            return Ok(Lookup::Miss(self.ticket(key, state)));
-        };
-        let miss = || Ok(Lookup::Miss(self.ticket(key, state)));
-        let Some((entry, stamp)) = self.decode(found, key)? else { return miss() };
-        if !state.admits(stamp) {
-            return miss();
+        match Reading::read(&reply, answer.conn.incarnation(), asked.len())? {
+            Reading::Known { meta, marks } => {
+                let judged = self.judge(found_in(found)?, key, asked, meta, &marks);
+                self.conclude(key, meta, judged).await
+            }
+            Reading::Lost | Reading::Foreign => self.start_anew(key, &answer.conn).await,
         }
-        let mark = |tag: &Tag| {
-            let place = if sorted {
-                asked.binary_search(tag).ok()
-            } else {
-                asked.iter().position(|asked| asked == tag)
+    }
+
+    /// The rule of validity, as far as the tags are known whose marks were asked for.
+    fn judge(
+        &self,
+        found: Option<Bytes>,
+        key: &Key,
+        asked: &[Tag],
+        meta: Meta,
+        marks: &[Option<u64>],
+    ) -> Judged {
+        let Some((entry, stamp)) = found.and_then(|bytes| self.decode(&bytes, key)) else {
+            return Judged::Miss;
+        };
+        if !meta.admits(stamp) {
+            return Judged::Miss;
+        }
+        let mark = |place: usize, tag: &Tag| {
+            // Mostly they are those of the last response, in the same order.
+            let place = match asked.get(place) {
+                Some(asked) if asked == tag => place,
+                _ => asked.iter().position(|asked| asked == tag)?,
             };
-            marks.get(place?).copied()
+            marks.get(place).copied()
         };
         let mut unasked = Vec::new();
-        for tag in entry.tags().iter() {
-            match mark(tag) {
+        for (place, tag) in entry.tags().iter().enumerate() {
+            match mark(place, tag) {
                 Some(mark) if passes(mark, stamp) => {}
-                Some(_) => return miss(),
-                None => unasked.push(tag),
+                Some(_) => return Judged::Miss,
+                None => unasked.push(tag.clone()),
             }
         }
-        if !unasked.is_empty() {
-            // Boxed, as everything that is rare here: a hit's future stays small.
-            let later = Box::pin(self.marks_pass(shard, stamp, &unasked)).await?;
-            match later {
-                Later::Pass => {}
-                Later::Fail => return miss(),
-                Later::Minted(state) => return Ok(Lookup::Miss(self.ticket(key, state))),
-            }
+        if unasked.is_empty() {
+            Judged::Valid(entry)
+        } else {
+            Judged::Unasked(entry, stamp, unasked)
         }
-        Ok(Lookup::Found(entry, Some(self.ticket(key, state))))
+    }
+
+    /// Asks for what was not asked for, if anything.
+    async fn conclude(&self, key: &Key, meta: Meta, judged: Judged) -> Result<Lookup, Fault> {
+        let found = |entry| Ok(Lookup::Found(entry, Some(self.ticket(key, meta))));
+        let (entry, stamp, unasked) = match judged {
+            Judged::Valid(entry) => return found(entry),
+            Judged::Miss => return Ok(Lookup::Miss(self.ticket(key, meta))),
+            Judged::Unasked(entry, stamp, unasked) => (entry, stamp, unasked),
+        };
+        match self.marks_pass(self.layout.shard(key), stamp, &unasked).await? {
+            Later::Pass => found(entry),
+            Later::Fail => Ok(Lookup::Miss(self.ticket(key, meta))),
+            Later::Minted(meta) => Ok(Lookup::Miss(self.ticket(key, meta))),
+        }
+    }
+
+    /// The metadata proves nothing: a miss in a new epoch.
+    async fn start_anew(&self, key: &Key, doubtful: &Conn) -> Result<Lookup, Fault> {
+        let meta = self.mint(self.layout.shard(key), doubtful).await?;
+        Ok(Lookup::Miss(self.ticket(key, meta)))
     }
 
     /// Whether an entry with this stamp passes the marks of tags that were not hinted.
-    async fn marks_pass(&self, shard: u16, stamp: Stamp, tags: &[&Tag]) -> Result<Later, Fault> {
+    async fn marks_pass(&self, shard: u16, stamp: Stamp, tags: &[Tag]) -> Result<Later, Fault> {
         let meta = self.layout.meta(shard);
         let mut answer =
-            self.call(shard, 0, &|commands| ask_meta(commands, meta, tags.iter().copied())).await?;
+            self.call(shard, 0, &|commands| ask_meta(commands, meta, tags.iter())).await?;
         let reply = one(&mut answer)?;
         match Reading::read(&reply, answer.conn.incarnation(), tags.len())? {
             Reading::Known { meta, marks } => {
@@ -92,27 +163,14 @@ impl Inner {
         }
     }
 
-    /// The entry in a reply to `GET`; what cannot be read, or is past its end, is none.
-    fn decode(&self, found: Value, key: &Key) -> Result<Option<(Entry, Stamp)>, Fault> {
-        let bytes = match found {
-            // The reply's own buffer becomes the entry's; the body is a slice of it.
-            Value::BulkString(bytes) => Bytes::from(bytes),
-            Value::Nil => return Ok(None),
-            Value::ServerError(error) => {
-                return match error.code() {
-                    // A planted type; or an entry that a slot's migration has moved already.
-                    "WRONGTYPE" | "ASK" => Ok(None),
-                    _ => Err(Fault::server(&error)),
-                };
-            }
-            _ => return Err(Fault::Protocol("GET")),
-        };
-        match codec::decode(&bytes, key) {
-            Ok((entry, stamp)) if entry.keep_until() > self.clock.now() => Ok(Some((entry, stamp))),
-            Ok(_) => Ok(None),
+    /// The entry in the bytes that lie under its key, which become its own; what cannot be read, or
+    /// is past its end, is none.
+    fn decode(&self, bytes: &Bytes, key: &Key) -> Option<(Entry, Stamp)> {
+        match codec::decode(bytes, key) {
+            Ok((entry, stamp)) => (entry.keep_until() > self.clock.now()).then_some((entry, stamp)),
             Err(error) => {
                 tracing::debug!(%key, %error, "a stored entry cannot be read; that is a miss");
-                Ok(None)
+                None
             }
         }
     }
@@ -132,6 +190,20 @@ impl Inner {
 
     fn ticket(&self, key: &Key, state: Meta) -> Ticket {
         Ticket::new(*key, state.stamp(), self.clock.monotonic(), None)
+    }
+}
+
+/// What a reply to `GET` holds.
+fn found_in(reply: Value) -> Result<Option<Bytes>, Fault> {
+    match reply {
+        Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
+        Value::Nil => Ok(None),
+        Value::ServerError(error) => match error.code() {
+            // A planted type; or an entry that a slot's migration has moved already.
+            "WRONGTYPE" | "ASK" => Ok(None),
+            _ => Err(Fault::server(&error)),
+        },
+        _ => Err(Fault::Protocol("GET")),
     }
 }
 

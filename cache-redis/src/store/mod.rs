@@ -5,6 +5,7 @@ mod inspect;
 mod invalidate;
 mod lookup;
 mod mint;
+mod plain;
 mod put;
 mod reclaim;
 mod sweep;
@@ -137,11 +138,8 @@ impl Store for RedisStore {
     }
 
     async fn lookup(&self, key: &Key, hints: &[Tag]) -> Result<Lookup, StoreError> {
-        let inner = &self.inner;
-        inner
-            .within(inner.lookup(key, hints))
-            .await
-            .map_err(|fault| fault.into_error(format!("looking up {key}")))
+        let found = self.inner.lookup(key, hints).await;
+        found.map_err(|fault| fault.into_error(format!("looking up {key}")))
     }
 
     async fn begin(&self, key: &Key) -> Result<Ticket, StoreError> {
@@ -218,8 +216,17 @@ impl fmt::Debug for RedisStore {
 impl Inner {
     /// Bounds one step by the response limit.
     async fn within<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        self.within_left(self.settings.response_limit, work).await
+    }
+
+    /// Bounds the rest of a step by what is left of the response limit.
+    async fn within_left<T>(
+        &self,
+        left: Duration,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
         let limit = self.settings.response_limit;
-        tokio::time::timeout(limit, work).await.unwrap_or(Err(Fault::TimedOut(limit)))
+        tokio::time::timeout(left, work).await.unwrap_or(Err(Fault::TimedOut(limit)))
     }
 }
 

@@ -27,7 +27,7 @@ impl Topology {
         fresh: bool,
         call: &Call<'_>,
     ) -> Result<Turn, Fault> {
-        let attempt = node.attempt();
+        let attempt = node.attempt(now_millis());
         match self.exchange(node, asking, fresh, call).await {
             Ok(turn) => {
                 attempt.succeeded();
@@ -64,7 +64,7 @@ impl Topology {
         let sent = now_millis();
         let per_command = if asking { 2 } else { 1 };
         let total = count * per_command + 1 + usize::from(proving);
-        let mut values = if self.may_fail_over() && node.may_be_replaced() {
+        let mut values = if self.may_fail_over() && node.may_be_replaced(sent) {
             let (values, confirmed) =
                 Box::pin(join(conn.send(&pipe, total), self.confirm(call.shard, node))).await;
             confirmed.inspect_err(|_| conn.kill())?;
@@ -103,7 +103,7 @@ impl Topology {
     }
 }
 
-fn settle(attempt: Attempt, fault: &Fault) {
+pub(super) fn settle(attempt: Attempt, fault: &Fault) {
     let counts = match fault {
         Fault::TimedOut(_)
         | Fault::Transport(_)

@@ -12,6 +12,7 @@ mod cluster;
 mod confirm;
 mod exchange;
 mod pipeline;
+mod quick;
 mod routes;
 mod sentinel;
 
@@ -24,6 +25,7 @@ use cache_core::clock::{Clock, SystemClock};
 
 use self::exchange::Turn;
 pub(crate) use self::pipeline::{Answer, Call, Commands};
+pub(crate) use self::quick::Unread;
 use crate::breaker::Admission;
 use crate::connection::{Dial, Gate, Node};
 use crate::error::Fault;

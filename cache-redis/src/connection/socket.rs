@@ -1,0 +1,90 @@
+//! A physical connection: our own sharing of a plain one, the client library's of one with TLS.
+
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, ProtocolVersion, Value};
+use tokio::net::TcpStream;
+
+use super::login::log_in;
+use super::wire::{Replies, Wire};
+use super::{Dial, exchange};
+use crate::error::Fault;
+use crate::url::Address;
+
+#[derive(Debug)]
+pub(super) enum Socket {
+    Wire(Wire),
+    Library(MultiplexedConnection),
+}
+
+impl Socket {
+    /// Opens a connection to a data node and logs in, within the limit for that.
+    pub(super) async fn open(dial: &Dial, address: &Address) -> Result<Self, Fault> {
+        // Scores come as numbers, which cost half of what text does to read.
+        let protocol = ProtocolVersion::RESP3;
+        if dial.tls {
+            return Ok(Self::Library(dial.open(address, protocol).await?));
+        }
+        let limit = dial.connect_limit;
+        let opening = Self::open_plain(dial, address, protocol);
+        tokio::time::timeout(limit, opening).await.map_err(|_| Fault::TimedOut(limit))?
+    }
+
+    async fn open_plain(
+        dial: &Dial,
+        address: &Address,
+        protocol: ProtocolVersion,
+    ) -> Result<Self, Fault> {
+        let login = dial.login(protocol);
+        let wire = match address {
+            Address::Tcp { host, port } => {
+                let socket = TcpStream::connect((host.as_str(), *port)).await;
+                let socket = socket.map_err(Fault::io)?;
+                socket.set_nodelay(true).map_err(Fault::io)?;
+                Wire::start(log_in(socket, &login).await?)?
+            }
+            #[cfg(unix)]
+            Address::Unix(path) => {
+                let socket = tokio::net::UnixStream::connect(path).await.map_err(Fault::io)?;
+                Wire::start(log_in(socket, &login).await?)?
+            }
+            #[cfg(not(unix))]
+            Address::Unix(_) => {
+                return Err(Fault::Unsupported("sockets of Unix on this platform".to_owned()));
+            }
+        };
+        Ok(Self::Wire(wire))
+    }
+
+    /// Sends a pipeline; errors of single commands stay in their places.
+    pub(super) async fn exchange(
+        &self,
+        pipe: &Pipeline,
+        replies: usize,
+    ) -> Result<Vec<Value>, Fault> {
+        match self {
+            Self::Wire(wire) => wire.exchange(pipe, replies).await,
+            Self::Library(connection) => exchange(connection.clone(), pipe, replies).await,
+        }
+    }
+
+    /// See [`Wire::try_send`]. The library cannot.
+    pub(super) fn try_send(
+        &self,
+        replies: usize,
+        deadline: u64,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<Replies> {
+        match self {
+            Self::Wire(wire) => wire.try_send(replies, deadline, write),
+            Self::Library(_) => None,
+        }
+    }
+
+    /// Whether a large reply holds up those behind it, as far as is known.
+    pub(super) fn is_held_up(&self) -> bool {
+        match self {
+            Self::Wire(wire) => wire.is_held_up(),
+            Self::Library(_) => false,
+        }
+    }
+}

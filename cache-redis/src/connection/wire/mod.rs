@@ -1,0 +1,176 @@
+//! A socket that many calls share: their commands are written one behind another, their replies
+//! come in that order.
+//!
+//! The client library's own multiplexer makes a tree of values of each reply, text and numbers
+//! parsed by generic means, and hands every command through a channel; a hit spent a quarter of its
+//! processor time there. This one finds where replies end and hands out their bytes. The library
+//! still opens TLS, logs in, packs commands, and reads every reply but those of a plain lookup.
+//!
+//! **Limits.** At most [`PLACES`] calls have something to be written or answered; further ones wait
+//! for a place, within their own limits. A call that gives up keeps its place until its reply has
+//! come, or the socket is closed. A call may name a deadline; the socket's task, on the runtime that
+//! opened the socket, ends its waiting then.
+
+mod driver;
+mod scan;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use bytes::Bytes;
+use redis::{Parser, Pipeline, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
+
+use self::driver::Driver;
+use self::scan::Scan;
+use crate::error::Fault;
+
+/// Calls that may wait for replies of one socket.
+const PLACES: usize = 1024;
+
+/// The bytes of all replies to one pipeline.
+pub(crate) type Replies = oneshot::Receiver<Result<Bytes, Fault>>;
+
+/// The only handle of a shared socket, which closes with it.
+#[derive(Debug)]
+pub(crate) struct Wire(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    places: Semaphore,
+    /// A large reply is being read.
+    is_held_up: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// To be written.
+    out: Vec<u8>,
+    /// Whose replies to that will come, in order.
+    calls: Vec<Waiting>,
+    driver: Option<Waker>,
+    /// The driver was woken and has not looked yet.
+    is_told: bool,
+    /// Why nothing more can be sent.
+    end: Option<Fault>,
+    /// The handle is gone.
+    is_left: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    scan: Scan,
+    /// None once it has been told that it is too late.
+    caller: Option<oneshot::Sender<Result<Bytes, Fault>>>,
+    /// In monotonic milliseconds.
+    deadline: Option<u64>,
+}
+
+impl Wire {
+    /// Shares a socket that is logged in.
+    pub(super) fn start<S>(socket: S) -> Result<Self, Fault>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let runtime = Handle::try_current()
+            .map_err(|_| Fault::Unsupported("a runtime other than tokio".to_owned()))?;
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            places: Semaphore::new(PLACES),
+            is_held_up: AtomicBool::new(false),
+        });
+        runtime.spawn(Driver::new(socket, Arc::clone(&shared)));
+        Ok(Self(shared))
+    }
+
+    /// Sends a pipeline; errors of single commands stay in their places.
+    pub(super) async fn exchange(
+        &self,
+        pipe: &Pipeline,
+        replies: usize,
+    ) -> Result<Vec<Value>, Fault> {
+        let packed = pipe.get_packed_pipeline();
+        let place = match self.0.places.acquire().await {
+            Ok(place) => place,
+            Err(_) => return Err(self.0.lock().end.clone().unwrap_or_else(cut_off)),
+        };
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(&packed);
+        let bytes = self.0.push(place, replies, None, write)?.await.map_err(|_| cut_off())??;
+        parse(&bytes, replies)
+    }
+
+    /// Sends what `write` appends, commands with so many replies, if there is a place at once. At
+    /// the deadline, in monotonic milliseconds, waiting ends with [`Fault::TimedOut`].
+    pub(super) fn try_send(
+        &self,
+        replies: usize,
+        deadline: u64,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Option<Replies> {
+        let place = self.0.places.try_acquire().ok()?;
+        self.0.push(place, replies, Some(deadline), write).ok()
+    }
+
+    /// Whether a large reply is being read, behind which all others wait.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.0.is_held_up.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.is_left = true;
+        if let Some(driver) = state.driver.take() {
+            driver.wake();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(
+        &self,
+        place: SemaphorePermit<'_>,
+        replies: usize,
+        deadline: Option<u64>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Replies, Fault> {
+        let (caller, reply) = oneshot::channel();
+        let waiting = Waiting { scan: Scan::of(replies), caller: Some(caller), deadline };
+        let mut state = self.lock();
+        if let Some(fault) = &state.end {
+            return Err(fault.clone());
+        }
+        write(&mut state.out);
+        state.calls.push(waiting);
+        // The driver gives it back when the reply has come.
+        place.forget();
+        if !std::mem::replace(&mut state.is_told, true)
+            && let Some(driver) = &state.driver
+        {
+            driver.wake_by_ref();
+        }
+        Ok(reply)
+    }
+}
+
+/// Reads replies as the client library does.
+fn parse(bytes: &[u8], replies: usize) -> Result<Vec<Value>, Fault> {
+    let mut rest = bytes;
+    let mut parser = Parser::new();
+    (0..replies).map(|_| Ok(parser.parse_value(&mut rest)?)).collect()
+}
+
+/// The other side, or the runtime that served the socket, is gone.
+fn cut_off() -> Fault {
+    Fault::io(io::ErrorKind::BrokenPipe.into())
+}
