@@ -1,0 +1,126 @@
+//! What a thread has read before.
+//!
+//! An entry that is asked for again is read to the same tags and the same head if all of its bytes
+//! before the body are the same, so they are compared with those that were read last, and neither
+//! summed nor checked anew. Whether the entry is still *valid* is nothing that is remembered: its
+//! stamp is among the bytes, the marks are not.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+
+use super::DecodeError;
+use crate::entry::Content;
+use crate::tag::Tags;
+
+/// How many entries a thread remembers, in 200 KiB and more with heads of usual length. Those that
+/// fall into one place displace each other.
+const PLACES: usize = 512;
+
+/// The most bytes before a body that are remembered: 2 MiB in all.
+const LONGEST: usize = 4 << 10;
+
+/// What they are read to.
+pub(super) type Read = (Tags, Content);
+
+thread_local! {
+    static KNOWN: RefCell<Vec<Place>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Reads the first `length` bytes, as `read` does. `number` is of the entry's key, `sum` of these
+/// bytes: where to look, no more.
+pub(super) fn read(
+    bytes: &Bytes,
+    length: usize,
+    (number, sum): (u64, u64),
+    read: impl Fn(&Bytes) -> Result<Read, DecodeError>,
+) -> Result<Read, DecodeError> {
+    if length > LONGEST {
+        return read(bytes);
+    }
+    let known = KNOWN.try_with(|known| {
+        known_or_read(&mut known.borrow_mut(), bytes, length, (number, sum), &read)
+    });
+    // Otherwise the thread ends.
+    known.unwrap_or_else(|_| read(bytes))
+}
+
+#[derive(Clone, Default)]
+struct Place {
+    bytes: Bytes,
+    read: Option<Read>,
+    /// The sum of those that wanted the place last.
+    wanted_by: u64,
+}
+
+fn known_or_read(
+    known: &mut Vec<Place>,
+    bytes: &Bytes,
+    length: usize,
+    (number, sum): (u64, u64),
+    read: impl Fn(&Bytes) -> Result<Read, DecodeError>,
+) -> Result<Read, DecodeError> {
+    if known.is_empty() {
+        known.resize(PLACES, Place::default());
+    }
+    let place = usize::try_from(number % PLACES as u64).unwrap_or_default();
+    let (Some(place), Some(head)) = (known.get_mut(place), bytes.get(..length)) else {
+        return read(bytes);
+    };
+    if let Some(read) = &place.read
+        && place.bytes == head
+    {
+        return Ok(read.clone());
+    }
+    // What is read once takes no place from others.
+    let again = std::mem::replace(&mut place.wanted_by, sum) == sum;
+    if !again && place.read.is_some() {
+        return read(bytes);
+    }
+    // A copy, which does not keep the whole reply of a store.
+    let own = Bytes::copy_from_slice(head);
+    let read = read(&own)?;
+    *place = Place { bytes: own, read: Some(read.clone()), wanted_by: sum };
+    Ok(read)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::key::vary::VariantRecord;
+
+    #[test]
+    fn the_same_bytes_are_read_once_and_others_each_time() {
+        let (mut known, reads) = (Vec::new(), Cell::new(0));
+        let mut ask = |text: &'static str, length: usize| {
+            let decode = |bytes: &Bytes| {
+                reads.set(reads.get() + 1);
+                let tags = Tags::user([std::str::from_utf8(&bytes[..length]).unwrap()]).unwrap();
+                Ok((tags, Content::Variants(VariantRecord::default())))
+            };
+            let (bytes, sum) = (Bytes::from_static(text.as_bytes()), text.len() as u64);
+            let read = known_or_read(&mut known, &bytes, length, (7, sum), decode).unwrap();
+            assert_eq!(read.0, Tags::user([&text[..length]]).unwrap());
+            reads.get()
+        };
+        assert_eq!([ask("head-body", 4), ask("head-other", 4), ask("head", 4)], [1, 1, 1]);
+        // Another one under the place is read, and takes it when it is wanted again.
+        assert_eq!([ask("lead-body", 4), ask("head-body", 4)], [2, 2]);
+        assert_eq!([ask("lead-", 4), ask("lead-", 4), ask("lead-", 4)], [3, 4, 4]);
+        assert_eq!(ask("head-body", 4), 5);
+        assert_eq!(ask("headbody", 5), 6);
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_each_time() {
+        let mut known = Vec::new();
+        let bytes = Bytes::from_static(b"wrong");
+        for _ in 0..3 {
+            let refused =
+                known_or_read(&mut known, &bytes, 5, (0, 0), |_| Err(DecodeError::Damaged));
+            assert_eq!(refused.unwrap_err(), DecodeError::Damaged);
+        }
+    }
+}
