@@ -69,8 +69,7 @@ impl Route {
             None => ask(cache, "lookup", cache.store.lookup(&entry.key(), &[])).await.ok()?,
         };
         let Lookup::Found(entry, _) = found else { return None };
-        let fits =
-            |stored: &StoredHead| stored.presented.matches(head.headers(), rules.vary_values);
+        let fits = |stored: &StoredHead| stored.presented.matches(head, rules.vary_values);
         entry.response().is_some_and(fits).then_some(entry)
     }
 }

@@ -251,7 +251,7 @@ pub(crate) fn serves(
 
 /// Whether the request presents the same values of the nominated fields, if there are any.
 fn selected(stored: &StoredHead, head: &RequestHead<'_>, values: VaryValues) -> bool {
-    stored.presented.is_empty() || stored.presented.matches(head.headers(), values)
+    stored.presented.is_empty() || stored.presented.matches(head, values)
 }
 
 /// The key of a request's variant, if this is a record of nominated fields: where a search looks
@@ -291,8 +291,8 @@ pub(crate) fn variant_key(
 ) -> Key {
     match (names.is_empty(), head_class) {
         (true, false) => primary,
-        (false, false) => primary.variant_of(variant(names, head.headers(), values)),
-        (_, true) => primary.variant_of(head_variant(&variant(names, head.headers(), values))),
+        (false, false) => primary.variant_of(variant(names, head, values)),
+        (_, true) => primary.variant_of(head_variant(&variant(names, head, values))),
     }
 }
 

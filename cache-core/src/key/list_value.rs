@@ -4,15 +4,10 @@
 //! compared without case, and their order is nothing (RFC 9110 §12.5.4); so it is for content codings
 //! without case. What is no list stays as it is.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName};
 
-/// The one value that stands for all that mean the same as what the request presents; `None` if
-/// the request's lines are to be taken as they are.
-pub(super) fn normalised(name: &HeaderName, request: &HeaderMap) -> Option<Vec<u8>> {
-    of_lines(name, request.get_all(name).iter().map(HeaderValue::as_bytes))
-}
-
-/// The same of lines that were kept.
+/// The one value that stands for all that mean the same as these lines of a field; `None` if they
+/// are to be taken as they are.
 pub(super) fn of_lines<'l, I: Iterator<Item = &'l [u8]>>(
     name: &HeaderName,
     lines: I,

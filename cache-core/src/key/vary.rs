@@ -2,12 +2,13 @@
 //! (RFC 9111 §4.1).
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName};
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 
 use super::Digest;
 use super::canonical::{Canonical, Part};
 use super::list_value;
 use crate::field::list::members;
+use crate::head::RequestHead;
 use crate::policy::setting::VaryValues;
 
 /// The largest number of nominated fields that one primary key may have. A response that
@@ -42,9 +43,27 @@ pub fn nominated(response: &HeaderMap) -> Nominated {
     Nominated::Fields(fields)
 }
 
+/// The fields of a request, read line by line.
+pub trait Asked {
+    /// The values of a field's lines, in order.
+    fn lines_of(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]>;
+}
+
+impl Asked for HeaderMap {
+    fn lines_of(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]> {
+        self.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+}
+
+impl Asked for RequestHead<'_> {
+    fn lines_of(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]> {
+        self.lines(name)
+    }
+}
+
 /// The digest of a request's values for the nominated fields.
 #[must_use]
-pub fn variant(names: &[HeaderName], request: &HeaderMap, values: VaryValues) -> Digest {
+pub fn variant(names: &[HeaderName], request: &impl Asked, values: VaryValues) -> Digest {
     let mut canonical = Canonical::new();
     for name in names {
         let named = name.as_str().as_bytes();
@@ -53,8 +72,7 @@ pub fn variant(names: &[HeaderName], request: &HeaderMap, values: VaryValues) ->
                 canonical.named(Part::Nominated, named, std::iter::once(value.as_slice()));
             }
             None => {
-                let lines = request.get_all(name).iter().map(http::HeaderValue::as_bytes);
-                canonical.named(Part::Nominated, named, lines);
+                canonical.named(Part::Nominated, named, request.lines_of(name));
             }
         }
     }
@@ -63,11 +81,11 @@ pub fn variant(names: &[HeaderName], request: &HeaderMap, values: VaryValues) ->
 }
 
 /// The meaning of a field as one value; `None` if its lines are to be taken as they are.
-fn normal(name: &HeaderName, request: &HeaderMap, values: VaryValues) -> Option<Vec<u8>> {
+fn normal(name: &HeaderName, request: &impl Asked, values: VaryValues) -> Option<Vec<u8>> {
     if values == VaryValues::Exact {
         return None;
     }
-    list_value::normalised(name, request)
+    list_value::of_lines(name, request.lines_of(name))
 }
 
 /// A request's values for nominated fields, kept with the stored response. Most have none, and take
@@ -92,13 +110,14 @@ impl Presented {
     /// Whether `request` presents the same values: the same lines in the same order, absent being
     /// another thing than empty; or, where that is asked for, what means the same.
     #[must_use]
-    pub fn matches(&self, request: &HeaderMap, by: VaryValues) -> bool {
+    pub fn matches(&self, request: &impl Asked, by: VaryValues) -> bool {
         self.fields().iter().all(|(name, values)| {
-            request.get_all(name).iter().map(http::HeaderValue::as_bytes).eq(values.iter())
+            request.lines_of(name).eq(values.iter())
                 || by == VaryValues::Normalised
                     && !values.is_empty()
-                    && list_value::of_lines(name, values.iter().map(|line| &**line))
-                        .is_some_and(|own| list_value::normalised(name, request) == Some(own))
+                    && list_value::of_lines(name, values.iter().map(|line| &**line)).is_some_and(
+                        |own| list_value::of_lines(name, request.lines_of(name)) == Some(own),
+                    )
         })
     }
 
@@ -180,8 +199,6 @@ impl VariantRecord {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn map(lines: &[(&'static str, &'static str)]) -> HeaderMap {
