@@ -1,11 +1,12 @@
 //! Bodies between actix and the engine.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::{self, BodySize, BoxBody, MessageBody};
 use bytes::Bytes;
 use cache_core::body::{Body, Frame, Size};
 use cache_core::engine::ServedBody;
@@ -137,5 +138,31 @@ impl MessageBody for Outgoing {
                 None => return Poll::Ready(None),
             }
         }
+    }
+}
+
+/// A body that is not sent, of the length that the answer states.
+#[derive(Debug)]
+pub(crate) struct Unsent(u64);
+
+impl Unsent {
+    /// A body for actix. Without a length it is none, which is another thing than an empty one.
+    pub(crate) fn boxed(stated: Option<u64>) -> BoxBody {
+        stated.map_or_else(|| BoxBody::new(body::None::new()), |size| BoxBody::new(Self(size)))
+    }
+}
+
+impl MessageBody for Unsent {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0)
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Poll::Ready(None)
     }
 }

@@ -12,7 +12,7 @@ use cache_core::{LaterHead, RequestHead};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 
-use crate::known;
+use crate::{known, names};
 
 /// The most lines that a request may have to have words; a table of http 1.x holds some more.
 const MOST_LINES: usize = 1 << 14;
@@ -29,30 +29,31 @@ pub(crate) struct Head<'r> {
 }
 
 impl<'r> Head<'r> {
-    /// `None` if http 1.x has no words for its target or its fields.
+    /// `None` if http 1.x has no words for its target.
     pub(crate) fn of(request: &'r HttpRequest) -> Option<Self> {
         let (target, fields) = (request.uri(), request.headers());
-        let mut lines = 0;
-        let heard = fields.iter().all(|(name, _)| {
-            lines += 1;
-            has_words(name)
-        });
-        if !heard || lines > MOST_LINES {
-            return None;
-        }
         let is_path = is_path(target);
         let uri = if is_path { OnceLock::new() } else { OnceLock::from(uri(target)?) };
         let method = method(request);
         Some(Self { method, target, fields, is_path, uri, headers: OnceLock::new() })
     }
 
-    pub(crate) fn head(&self) -> RequestHead<'_> {
-        if !self.is_path {
-            return RequestHead::new(&self.method, self.uri(), self.headers());
-        }
-        let target = (self.target.path(), self.target.query());
-        let lines = self.fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        RequestHead::later(&self.method, target, lines, self)
+    /// As the engine reads it, and whether it announces content; `None` if http 1.x has no words
+    /// for its fields.
+    pub(crate) fn read(&self) -> Option<(RequestHead<'_>, bool)> {
+        let mut read = Read::default();
+        let lines = self.fields.iter().map(|(name, value)| {
+            read.line(name, value);
+            (name.as_str(), value.as_bytes())
+        });
+        let head = if self.is_path {
+            let target = (self.target.path(), self.target.query());
+            RequestHead::later(&self.method, target, lines, self)
+        } else {
+            lines.for_each(drop);
+            RequestHead::new(&self.method, self.uri(), self.headers())
+        };
+        read.is_heard().then_some((head, read.announces_content))
     }
 
     /// The whole of it.
@@ -62,6 +63,35 @@ impl<'r> Head<'r> {
         parts.headers = self.headers.into_inner().unwrap_or_else(|| fields(self.fields).0);
         parts
     }
+}
+
+/// What one pass over the lines of a request finds.
+#[derive(Default)]
+struct Read {
+    lines: usize,
+    odd: bool,
+    announces_content: bool,
+}
+
+impl Read {
+    fn line(&mut self, name: &framework_header::HeaderName, value: &framework_header::HeaderValue) {
+        self.lines += 1;
+        self.odd |= !has_words(name);
+        self.announces_content |= announces_content(name, value);
+    }
+
+    const fn is_heard(&self) -> bool {
+        !self.odd && self.lines <= MOST_LINES
+    }
+}
+
+/// Whether a line says that there is content. What no line says, a fill does not see.
+fn announces_content(
+    name: &framework_header::HeaderName,
+    value: &framework_header::HeaderValue,
+) -> bool {
+    *name == framework_header::CONTENT_LENGTH && value.as_bytes() != b"0"
+        || *name == framework_header::TRANSFER_ENCODING
 }
 
 impl LaterHead for Head<'_> {
@@ -74,8 +104,9 @@ impl LaterHead for Head<'_> {
         self.headers.get_or_init(|| fields(self.fields).0)
     }
 
-    fn line(&self, name: &HeaderName, number: usize) -> Option<&[u8]> {
-        self.fields.get_all(name.as_str()).nth(number).map(framework_header::HeaderValue::as_bytes)
+    fn line(&self, name: &HeaderName, number: usize) -> Option<(&[u8], bool)> {
+        let lines = names::with(name, |name| self.fields.get_all(name), name_out)?.as_slice();
+        Some((lines.get(number)?.as_bytes(), lines.len() > number + 1))
     }
 }
 
@@ -95,12 +126,17 @@ fn uri(uri: &framework::Uri) -> Option<Uri> {
 
 /// Both versions allow the same methods; any but a safe one will do.
 fn method(request: &HttpRequest) -> Method {
-    Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or(Method::POST)
+    match *request.method() {
+        framework::Method::GET => Method::GET,
+        framework::Method::HEAD => Method::HEAD,
+        ref other => Method::from_bytes(other.as_str().as_bytes()).unwrap_or(Method::POST),
+    }
 }
 
 /// The head of a request in so far as there are words for it: its method in any case.
 pub(crate) fn request_or_method(request: &HttpRequest) -> http::request::Parts {
-    Head::of(request).map_or_else(|| method_only(method(request)), Head::into_parts)
+    let head = Head::of(request).filter(|head| head.read().is_some());
+    head.map_or_else(|| method_only(method(request)), Head::into_parts)
 }
 
 fn method_only(method: Method) -> http::request::Parts {
@@ -156,7 +192,7 @@ pub(crate) fn response<B>(response: &HttpResponse<B>) -> (Response<()>, bool) {
 
 /// A response of actix's own making, without anything in it yet.
 pub(crate) fn blank() -> HttpResponse<()> {
-    HttpResponse::new(framework::StatusCode::OK).drop_body()
+    HttpResponse::with_body(framework::StatusCode::OK, ())
 }
 
 /// Gives a response this status and these fields. Those that http 1.x has no words for stay.
@@ -169,12 +205,12 @@ pub(crate) fn apply<B>(parts: &http::response::Parts, to: &mut HttpResponse<B>) 
     }
 }
 
-/// The head of an answer from the store.
-pub(crate) fn from_store(reply: &Reply) -> HttpResponse<()> {
+/// The head of an answer from the store, but for the length that it states.
+pub(crate) fn from_store(reply: &Reply) -> (HttpResponse<()>, Option<u64>) {
     let mut response = blank();
     set_status(reply.status(), &mut response);
-    known::put(reply, response.headers_mut(), line_out);
-    response
+    let stated = known::put(reply, response.headers_mut(), line_out);
+    (response, stated)
 }
 
 fn set_status<B>(status: StatusCode, to: &mut HttpResponse<B>) {
@@ -191,7 +227,7 @@ pub(crate) fn stated_length<'f>(
     mut fields: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
 ) -> Option<u64> {
     let (_, length) = fields.find(|(name, _)| **name == CONTENT_LENGTH)?;
-    length.to_str().ok()?.parse().ok()
+    known::stated(length)
 }
 
 /// Whether http 1.x allows the name, too: http 0.2 also allows a quotation mark in it.
@@ -265,11 +301,13 @@ mod tests {
             .append_header(("x-two", "2"))
             .to_http_request();
         let head = Head::of(&asked).unwrap();
+        let (read, _) = head.read().unwrap();
         let name = HeaderName::from_static("x-two");
-        assert_eq!(head.line(&name, 1).unwrap(), b"2");
+        assert_eq!(head.line(&name, 0).unwrap(), (&b"1"[..], true));
+        assert_eq!(head.line(&name, 1).unwrap(), (&b"2"[..], false));
         assert_eq!(head.line(&name, 2), None);
         assert!(head.uri.get().is_none() && head.headers.get().is_none());
-        assert_eq!(head.head().headers().get_all("x-two").iter().count(), 2);
+        assert_eq!(read.headers().get_all("x-two").iter().count(), 2);
         let parts = head.into_parts();
         assert_eq!((parts.uri.path(), parts.uri.query()), ("/a/b", Some("c=d&e")));
         assert_eq!(parts.headers.len(), 3);
@@ -279,7 +317,8 @@ mod tests {
     fn a_target_with_an_authority_is_converted_at_once() {
         let asked = TestRequest::with_uri("http://there/a").to_http_request();
         let head = Head::of(&asked).unwrap();
-        assert_eq!(head.head().uri().authority().unwrap(), "there");
+        let (read, _) = head.read().unwrap();
+        assert_eq!(read.uri().authority().unwrap(), "there");
     }
 
     #[test]
@@ -290,7 +329,24 @@ mod tests {
             assert_eq!(has_words(&theirs), HeaderName::from_bytes(&name).is_ok(), "{byte}");
         }
         let odd = TestRequest::default().append_header(("a\"b", "odd")).to_http_request();
-        assert!(Head::of(&odd).is_none());
+        assert!(Head::of(&odd).unwrap().read().is_none());
+        assert!(request_or_method(&odd).headers.is_empty());
+    }
+
+    #[test]
+    fn content_is_what_is_announced() {
+        let announces = |lines: &[(&'static str, &'static str)]| {
+            let mut asked = TestRequest::default();
+            for line in lines {
+                asked = asked.append_header(*line);
+            }
+            let asked = asked.to_http_request();
+            Head::of(&asked).unwrap().read().unwrap().1
+        };
+        assert!(!announces(&[]) && !announces(&[("content-length", "0")]));
+        assert!(announces(&[("content-length", "1")]));
+        assert!(announces(&[("transfer-encoding", "chunked")]));
+        assert!(announces(&[("content-length", "0"), ("transfer-encoding", "chunked")]));
     }
 
     #[test]

@@ -5,47 +5,10 @@ use std::rc::Rc;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use cache_core::{Extracted, RequestHead, Wishes};
 
 use crate::convert::{self, Head};
-
-/// A request as it is looked at for an answer from the store.
-#[derive(Debug)]
-pub(crate) struct Glimpse<'r> {
-    head: Head<'r>,
-    beside: Beside,
-}
-
-impl<'r> Glimpse<'r> {
-    /// `None` if the engine has no words for it. `extracted` is what guards gave, if any ran.
-    pub(crate) fn of(
-        request: &'r ServiceRequest,
-        extracted: Option<Vec<Extracted>>,
-    ) -> Option<Self> {
-        let head = Head::of(request.request())?;
-        let guarded = extracted.is_some();
-        let extracted = extracted.unwrap_or_default();
-        let (has_body, outer) = (announces_body(request), outer(request));
-        let beside = Beside { params: Vec::new(), extracted, has_body, guarded, outer };
-        Some(Self { head, beside })
-    }
-
-    pub(crate) fn with_params(mut self, request: &ServiceRequest) -> Self {
-        self.beside.params = params(request);
-        self
-    }
-
-    pub(crate) fn head(&self) -> RequestHead<'_> {
-        self.beside.with(self.head.head())
-    }
-
-    /// The whole request, to be kept.
-    pub(crate) fn into_seen(self) -> Seen {
-        Seen { parts: self.head.into_parts(), beside: self.beside }
-    }
-}
 
 /// A request's head in the engine's terms.
 #[derive(Debug)]
@@ -55,12 +18,16 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    pub(crate) fn new(head: Head<'_>, beside: Beside) -> Self {
+        Self { parts: head.into_parts(), beside }
+    }
+
     /// A write's. The path parameters, all that an invalidation needs, are there in any case.
     pub(crate) fn of_write(request: &ServiceRequest, extracted: Vec<Extracted>) -> Self {
         let parts = convert::request_or_method(request.request());
-        let (has_body, outer) = (announces_body(request), None);
         let params = params(request);
-        Self { parts, beside: Beside { params, extracted, has_body, guarded: false, outer } }
+        let beside = Beside { params, extracted, has_body: false, guarded: false, outer: None };
+        Self { parts, beside }
     }
 
     pub(crate) fn head(&self) -> RequestHead<'_> {
@@ -71,7 +38,7 @@ impl Seen {
 
 /// What is known of a request beside its head.
 #[derive(Debug)]
-struct Beside {
+pub(crate) struct Beside {
     params: Vec<(String, String)>,
     extracted: Vec<Extracted>,
     has_body: bool,
@@ -80,7 +47,22 @@ struct Beside {
 }
 
 impl Beside {
-    fn with<'a>(&'a self, head: RequestHead<'a>) -> RequestHead<'a> {
+    /// `extracted` is what guards gave, if any ran. Path parameters are not looked at yet.
+    pub(crate) fn of(
+        request: &ServiceRequest,
+        extracted: Option<Vec<Extracted>>,
+        has_body: bool,
+    ) -> Self {
+        let (params, outer) = (Vec::new(), outer(request));
+        let guarded = extracted.is_some();
+        Self { params, extracted: extracted.unwrap_or_default(), has_body, guarded, outer }
+    }
+
+    pub(crate) fn read_params(&mut self, request: &ServiceRequest) {
+        self.params = params(request);
+    }
+
+    pub(crate) fn with<'a>(&'a self, head: RequestHead<'a>) -> RequestHead<'a> {
         head.with_params(&self.params)
             .with_extracted(&self.extracted)
             .with_body(self.has_body)
@@ -93,13 +75,6 @@ impl Beside {
 fn params(request: &ServiceRequest) -> Vec<(String, String)> {
     let matched = request.match_info().iter();
     matched.map(|(name, value)| (name.to_owned(), decoded(value))).collect()
-}
-
-/// Whether the request says that it has content. What it does not say, a fill does not see.
-fn announces_body(request: &ServiceRequest) -> bool {
-    let headers = request.headers();
-    let length = headers.get(CONTENT_LENGTH).map(|length| length.as_bytes() != b"0");
-    length.unwrap_or_else(|| headers.contains_key(TRANSFER_ENCODING))
 }
 
 /// The wishes of an outer route's fill, if the request is inside one.

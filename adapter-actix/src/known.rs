@@ -8,6 +8,7 @@ use std::cell::RefCell;
 
 use actix_web::http::header as framework;
 use cache_core::engine::Reply;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue};
 
 /// The fields of how many answers a thread remembers.
@@ -19,6 +20,9 @@ const MOST_LINES: usize = 24;
 /// The most bytes that its values have, all together.
 const MOST_BYTES: usize = 2048;
 
+/// The values of an answer's first lines that are others in other answers.
+type Own<'r> = [Option<&'r HeaderValue>; 2];
+
 type Line = (framework::HeaderName, framework::HeaderValue);
 
 thread_local! {
@@ -26,12 +30,13 @@ thread_local! {
 }
 
 /// Puts an answer's fields into a table of the framework's: what `convert` gives for them, or gave
-/// before.
+/// before. Gives the length that they state, which is left out: what the framework sends is the
+/// size of the body.
 pub(crate) fn put(
     reply: &Reply,
     to: &mut framework::HeaderMap,
     convert: impl Fn((&HeaderName, &HeaderValue)) -> Option<Line>,
-) {
+) -> Option<u64> {
     let known = reply.ready_fields().and_then(|ready| {
         let known = KNOWN.try_with(|known| {
             let mut known = known.borrow_mut();
@@ -39,55 +44,66 @@ pub(crate) fn put(
                 known.resize_with(PLACES, || None);
             }
             let place = known.get_mut(usize::try_from(ready.number % PLACES as u64).ok()?)?;
-            let known = recalled(place, (ready.number, ready.own), || reply.fields(), &convert)?;
-            append(to, known.lines.iter().cloned());
-            Some(())
+            let known = recalled(place, ready.number, ready.own, || reply.fields(), &convert)?;
+            for (name, value) in &known.lines {
+                to.append(name.clone(), value.clone());
+            }
+            Some(known.length)
         });
         // Otherwise the thread ends.
         known.ok().flatten()
     });
-    if known.is_none() {
-        append(to, reply.fields().filter_map(convert));
-    }
+    known.unwrap_or_else(|| {
+        let mut length = None;
+        for line in reply.fields() {
+            if *line.0 == CONTENT_LENGTH {
+                length = length.or_else(|| stated(line.1));
+            } else if let Some((name, value)) = convert(line) {
+                to.append(name, value);
+            }
+        }
+        length
+    })
 }
 
-fn append(to: &mut framework::HeaderMap, lines: impl Iterator<Item = Line>) {
-    for (name, value) in lines {
-        to.append(name, value);
-    }
+/// The length that a value states.
+pub(crate) fn stated(value: &HeaderValue) -> Option<u64> {
+    value.to_str().ok()?.parse().ok()
 }
 
-/// What is known of the fields with this number, the first of which are the cache's own, as they
-/// are now; `None` if they are not to be remembered.
+/// What is known of these fields, as they are now; `None` if they are not to be remembered.
 fn recalled<'p, 'f, F>(
     place: &'p mut Option<Known>,
-    (number, own): (u64, usize),
+    number: u64,
+    own: Own<'_>,
     fields: impl Fn() -> F,
     convert: &impl Fn((&HeaderName, &HeaderValue)) -> Option<Line>,
-) -> Option<&'p mut Known>
+) -> Option<&'p Known>
 where
     F: Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
 {
     if let Some(known) = place {
         if known.number == number {
             known.used = true;
-            let follows = known.follow(fields().take(own), convert);
-            return place.as_mut().filter(|_| follows);
+            let follows = known.is_of(own) || known.follow(own, fields(), convert);
+            return place.as_ref().filter(|_| follows);
         }
         // What is asked for often is not driven out by what is asked for once.
         if std::mem::take(&mut known.used) {
             return None;
         }
     }
-    *place = Known::of((number, own), fields(), convert);
-    place.as_mut()
+    *place = Known::of(number, own, fields(), convert);
+    place.as_ref()
 }
 
 struct Known {
     number: u64,
     /// The values of the first lines, as they were.
-    own: Vec<HeaderValue>,
+    own: [Option<HeaderValue>; 2],
     lines: Vec<Line>,
+    /// That a line states which is not among these.
+    length: Option<u64>,
     /// Asked for since others last wanted the place.
     used: bool,
 }
@@ -95,42 +111,63 @@ struct Known {
 impl Known {
     /// `None` if they are too many, or not to be remembered.
     fn of<'f>(
-        (number, own): (u64, usize),
+        number: u64,
+        own: Own<'_>,
         fields: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
         convert: &impl Fn((&HeaderName, &HeaderValue)) -> Option<Line>,
     ) -> Option<Self> {
-        let mut known = Self { number, own: Vec::new(), lines: Vec::new(), used: false };
+        let own = own.map(Option::<&HeaderValue>::cloned);
+        let mut known = Self { number, own, lines: Vec::new(), length: None, used: false };
         let mut bytes = 0;
         for (name, value) in fields {
             bytes += value.len();
             if bytes > MOST_BYTES || known.lines.len() == MOST_LINES || value.is_sensitive() {
                 return None;
             }
-            if known.own.len() < own {
-                known.own.push(value.clone());
+            if *name == CONTENT_LENGTH {
+                known.length = known.length.or_else(|| stated(value));
+            } else {
+                known.lines.push(convert((name, value))?);
             }
-            known.lines.push(convert((name, value))?);
         }
         Some(known)
+    }
+
+    /// Whether nothing has changed.
+    fn is_of(&self, own: Own<'_>) -> bool {
+        self.own.iter().zip(own).all(|(known, now)| match (known, now) {
+            (Some(known), Some(now)) => is_same(known, now),
+            (None, None) => true,
+            _ => false,
+        })
     }
 
     /// Converts what has changed; false if that cannot be.
     fn follow<'f>(
         &mut self,
-        own: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
+        own: Own<'_>,
+        fields: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
         convert: &impl Fn((&HeaderName, &HeaderValue)) -> Option<Line>,
     ) -> bool {
-        let mut known = self.own.iter_mut().zip(&mut self.lines);
-        for line in own {
-            let Some((known, converted)) = known.next() else { return false };
-            if known == line.1 {
-                continue;
-            }
-            let Some(changed) = convert(line) else { return false };
-            (*known, *converted) = (line.1.clone(), changed);
+        let count = own.iter().flatten().count();
+        if count != self.own.iter().flatten().count() {
+            return false;
         }
-        known.next().is_none()
+        // Without them nothing is what is known here.
+        self.own = [None, None];
+        for (line, known) in fields.take(count).zip(&mut self.lines) {
+            let Some(converted) = convert(line) else { return false };
+            *known = converted;
+        }
+        self.own = own.map(Option::<&HeaderValue>::cloned);
+        true
     }
+}
+
+/// Whether two values are the same: in most cases one and the same.
+fn is_same(one: &HeaderValue, other: &HeaderValue) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    std::ptr::eq(one, other) || one == other
 }
 
 #[cfg(test)]
@@ -163,11 +200,22 @@ mod tests {
             };
             self.converted.set(0);
             let fields = || headers.iter().map(|(name, value)| (name, value));
-            let known = recalled(&mut self.known, (number, 1), fields, &convert)?;
+            let own = [headers.first().map(|(_, value)| value), None];
+            let known = recalled(&mut self.known, number, own, fields, &convert)?;
             let given = known.lines.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-            assert!(given.eq(lines.iter().map(|(name, value)| (*name, value.as_bytes()))));
+            let lines = lines.iter().filter(|(name, _)| *name != "content-length");
+            assert!(given.eq(lines.map(|(name, value)| (*name, value.as_bytes()))));
+            assert!(known.length.is_none_or(|length| length == 7));
             Some(self.converted.get())
         }
+    }
+
+    #[test]
+    fn a_length_is_left_out() {
+        let mut place = Place::default();
+        let lines = [("age", "1"), ("content-length", "7"), ("x-a", "a")];
+        assert_eq!(place.ask(1, &lines), Some(2));
+        assert_eq!(place.known.and_then(|known| known.length), Some(7));
     }
 
     #[test]

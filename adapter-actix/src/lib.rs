@@ -9,6 +9,7 @@ mod future;
 mod guard;
 mod known;
 mod layer;
+mod names;
 mod origin;
 mod payload;
 mod service;

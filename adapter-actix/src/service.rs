@@ -11,10 +11,10 @@ use cache_core::body::ReplyBody;
 use cache_core::engine::{Lifeline, Pending, Reply, Route, ServedBody, Step};
 use cache_core::explain::Explain;
 
-use crate::body::Outgoing;
+use crate::body::{Outgoing, Unsent};
 use crate::cache::Cache;
-use crate::convert;
-use crate::desk::{Desk, Glimpse, Seen};
+use crate::convert::{self, Head};
+use crate::desk::{Beside, Desk, Seen};
 use crate::future::ResponseFuture;
 use crate::guard::Guards;
 use crate::origin::ActixOrigin;
@@ -53,21 +53,22 @@ where
         }
         // A hit costs neither a handle of the service inside nor one of the route.
         let route = &self.route;
-        match begin(route, None, req) {
-            Begun::Answered(response) => ResponseFuture::ready(response),
-            Begun::Explain(request, seen) => {
-                let route = route.clone();
-                ResponseFuture::task(route.lifeline(), async move {
-                    Ok(explain(&route, request, &seen).await)
-                })
-            }
-            Begun::Pending(pending, desk) => {
+        match begin(route, None, &req) {
+            Begun::Answered(reply) => ResponseFuture::ready(hit(req, reply)),
+            Begun::Pending(pending, seen) => {
                 let (inner, route) = (Rc::clone(&self.inner), route.clone());
                 let life = route.lifeline();
+                let desk = Desk::new(req, seen);
                 ResponseFuture::task(life.clone(), serve(route, pending, inner, desk, life))
             }
-            Begun::Unheard(request) => {
-                ResponseFuture::task(route.lifeline(), pass(Rc::clone(&self.inner), request))
+            Begun::Explain(seen) => {
+                let route = route.clone();
+                ResponseFuture::task(route.lifeline(), async move {
+                    Ok(explain(&route, req, &seen).await)
+                })
+            }
+            Begun::Unheard => {
+                ResponseFuture::task(route.lifeline(), pass(Rc::clone(&self.inner), req))
             }
         }
     }
@@ -86,61 +87,56 @@ where
                 Ok(extracted) => extracted,
                 Err(rejection) => return Ok(request.error_response(rejection)),
             };
-            match begin(&route, Some(extracted), request) {
-                Begun::Answered(response) => Ok(response),
-                Begun::Explain(request, seen) => Ok(explain(&route, request, &seen).await),
-                Begun::Pending(pending, desk) => serve(route, pending, inner, desk, life).await,
-                Begun::Unheard(request) => pass(inner, request).await,
+            match begin(&route, Some(extracted), &request) {
+                Begun::Answered(reply) => Ok(hit(request, reply)),
+                Begun::Pending(pending, seen) => {
+                    serve(route, pending, inner, Desk::new(request, seen), life).await
+                }
+                Begun::Explain(seen) => Ok(explain(&route, request, &seen).await),
+                Begun::Unheard => pass(inner, request).await,
             }
         })
     }
 }
 
 enum Begun {
-    Answered(ServiceResponse),
-    Pending(Pending, Rc<Desk>),
-    Explain(ServiceRequest, Seen),
+    Answered(Reply),
+    Pending(Pending, Seen),
+    Explain(Seen),
     /// The engine has no words for it.
-    Unheard(ServiceRequest),
+    Unheard,
 }
 
 /// `extracted` is what guards gave, if any ran.
-fn begin(route: &Route, extracted: Option<Vec<Extracted>>, request: ServiceRequest) -> Begun {
-    let Some(mut glimpse) = Glimpse::of(&request, extracted) else {
-        return Begun::Unheard(request);
-    };
+fn begin(route: &Route, extracted: Option<Vec<Extracted>>, request: &ServiceRequest) -> Begun {
+    let Some(head) = Head::of(request.request()) else { return Begun::Unheard };
+    let Some((read, has_body)) = head.read() else { return Begun::Unheard };
+    let mut beside = Beside::of(request, extracted, has_body);
     let early = route.keys_by_params();
     if early {
-        glimpse = glimpse.with_params(&request);
+        beside.read_params(request);
     }
-    let complete = |glimpse: Glimpse<'_>| {
-        let late = !early && route.needs_params();
-        if late { glimpse.with_params(&request) } else { glimpse }.into_seen()
+    let complete = |mut beside: Beside| {
+        if !early && route.needs_params() {
+            beside.read_params(request);
+        }
+        beside
     };
     if request.extensions().contains::<Explain>() {
-        let seen = complete(glimpse);
-        return Begun::Explain(request, seen);
+        return Begun::Explain(Seen::new(head, complete(beside)));
     }
-    match route.attend(&glimpse.head()) {
-        Step::Reply(reply) => {
-            drop(glimpse);
-            Begun::Answered(hit(request, &reply))
-        }
-        Step::Forward(pending) => {
-            let seen = complete(glimpse);
-            Begun::Pending(pending, Desk::new(request, seen))
-        }
+    match route.attend(&beside.with(read)) {
+        Step::Reply(reply) => Begun::Answered(reply),
+        Step::Forward(pending) => Begun::Pending(pending, Seen::new(head, complete(beside))),
     }
 }
 
-fn hit(request: ServiceRequest, reply: &Reply) -> ServiceResponse {
-    let response = convert::from_store(reply);
-    let body = match reply.body() {
-        ReplyBody::Whole(bytes) => BoxBody::new(bytes.clone()),
-        body => {
-            let stated = convert::stated_length(reply.fields());
-            Outgoing::boxed(ServedBody::reply(body.clone()), stated, false)
-        }
+fn hit(request: ServiceRequest, reply: Reply) -> ServiceResponse {
+    let (response, stated) = convert::from_store(&reply);
+    let body = match reply.into_body() {
+        ReplyBody::Whole(bytes) => BoxBody::new(bytes),
+        ReplyBody::Absent => Unsent::boxed(stated),
+        pieces @ ReplyBody::Pieces(_) => Outgoing::boxed(ServedBody::reply(pieces), None, false),
     };
     request.into_response(response.set_body(body))
 }

@@ -44,8 +44,9 @@ pub trait LaterHead: Sync {
     /// The fields.
     fn headers(&self) -> &HeaderMap;
 
-    /// One of the lines of a field, counted from zero; `None` behind the last.
-    fn line(&self, name: &HeaderName, number: usize) -> Option<&[u8]>;
+    /// One of the lines of a field, counted from zero, and whether there are more behind it; `None`
+    /// behind the last.
+    fn line(&self, name: &HeaderName, number: usize) -> Option<(&[u8], bool)>;
 }
 
 impl<'a> RequestHead<'a> {
@@ -212,13 +213,19 @@ impl<'a> RequestHead<'a> {
 
     /// The lines of a field.
     pub(crate) fn lines(&self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        let (made, later) = match self.form {
+        let (mut made, mut later) = match self.form {
             Form::Made(_, headers) => (Some(headers.get_all(name).iter()), None),
-            Form::Later { head, .. } => (None, Some(head)),
+            Form::Later { head, .. } => (None, Some((head, 0))),
         };
-        let made = made.into_iter().flatten().map(HeaderValue::as_bytes);
-        let line = move |number| later.and_then(|head| head.line(name, number));
-        made.chain((0..).map_while(line))
+        std::iter::from_fn(move || {
+            if let Some(made) = &mut made {
+                return made.next().map(HeaderValue::as_bytes);
+            }
+            let (head, number) = later.take()?;
+            let (line, more) = head.line(name, number)?;
+            later = more.then_some((head, number + 1));
+            Some(line)
+        })
     }
 
     /// The value of `Host`, if there is one line of it.

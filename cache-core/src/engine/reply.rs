@@ -53,11 +53,11 @@ enum Made {
 /// By which an adapter finds again what it has made of the fields of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ReadyFields {
+pub struct ReadyFields<'r> {
     /// No other fields of this process have this number.
     pub number: u64,
-    /// How many of the lines, the first ones, have other values in other answers.
-    pub own: usize,
+    /// The values of the first lines, as many as there are, which are others in other answers.
+    pub own: [Option<&'r HeaderValue>; 2],
 }
 
 impl Reply {
@@ -86,11 +86,11 @@ impl Reply {
     /// Which fields these are, where answers with the same ones are to be expected; `None` where they
     /// were put together for one request.
     #[must_use]
-    pub fn ready_fields(&self) -> Option<ReadyFields> {
+    pub fn ready_fields(&self) -> Option<ReadyFields<'_>> {
         match &self.0 {
-            Made::Ready { status, laid, own, .. } => {
+            Made::Ready { status, laid, own: [one, other], .. } => {
                 let number = laid.number(is_not_modified(*status))?;
-                Some(ReadyFields { number, own: own.iter().flatten().count() })
+                Some(ReadyFields { number, own: [one.as_ref(), other.as_ref()] })
             }
             Made::Response(_) => None,
         }
@@ -102,6 +102,15 @@ impl Reply {
         match &self.0 {
             Made::Ready { body, .. } => body,
             Made::Response(response) => response.body(),
+        }
+    }
+
+    /// The body alone.
+    #[must_use]
+    pub fn into_body(self) -> ReplyBody {
+        match self.0 {
+            Made::Ready { body, .. } => body,
+            Made::Response(response) => response.into_body(),
         }
     }
 
