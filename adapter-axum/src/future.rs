@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::response::Response;
 use cache_core::engine::{Detached, Lifeline, Spawn as _, Surviving};
@@ -14,17 +14,27 @@ type Task<E> = Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>;
 
 type Detach<E> = fn(Detached<Task<E>>);
 
-/// Resolves to the response: at once for a hit in memory, without an allocation of its own.
+/// Resolves to the response: at once for a hit in memory, without an allocation of its own; with
+/// one for a hit in a store that must be waited for.
 pub struct ResponseFuture<E: Send + 'static>(Kind<E>);
 
 enum Kind<E: Send + 'static> {
     Ready(Option<Response>),
+    /// The store is asked, which needs nothing that outlives the client.
+    Search(Search<E>),
     Task(Surviving<Task<E>, Detach<E>>),
 }
+
+type Search<E> = Pin<Box<dyn Future<Output = ResponseFuture<E>> + Send>>;
 
 impl<E: Send + 'static> ResponseFuture<E> {
     pub(crate) const fn ready(response: Response) -> Self {
         Self(Kind::Ready(Some(response)))
+    }
+
+    /// A search, and what comes of it.
+    pub(crate) fn search(search: impl Future<Output = Self> + Send + 'static) -> Self {
+        Self(Kind::Search(Box::pin(search)))
     }
 
     /// A task that, if it is wanted, outlives the client.
@@ -41,12 +51,17 @@ impl<E: Send + 'static> Future for ResponseFuture<E> {
     type Output = Result<Response, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Kind::Ready(response) => match response.take() {
-                Some(response) => Poll::Ready(Ok(response)),
-                None => Poll::Pending,
-            },
-            Kind::Task(task) => Pin::new(task).poll(cx),
+        loop {
+            match &mut self.0 {
+                Kind::Ready(response) => {
+                    return match response.take() {
+                        Some(response) => Poll::Ready(Ok(response)),
+                        None => Poll::Pending,
+                    };
+                }
+                Kind::Search(search) => *self = ready!(search.as_mut().poll(cx)),
+                Kind::Task(task) => return Pin::new(task).poll(cx),
+            }
         }
     }
 }

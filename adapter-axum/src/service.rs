@@ -72,11 +72,16 @@ where
                     Ok(explain(&route, origin.head()).await)
                 })
             }
-            Begun::Pending(pending) => {
-                let (route, origin) = (self.route.clone(), self.origin(req, sight));
-                let life = route.lifeline();
-                ResponseFuture::task(life.clone(), serve(route, pending, origin, life))
+            Begun::Pending(pending) if pending.waits() => {
+                let service = Self::clone(self);
+                ResponseFuture::search(async move {
+                    match service.route.look_up(pending, sight.head(&req)).await {
+                        Step::Reply(reply) => ResponseFuture::ready(reply.into_response(outgoing)),
+                        Step::Forward(pending) => service.serve(pending, req, sight),
+                    }
+                })
             }
+            Begun::Pending(pending) => self.serve(pending, req, sight),
         }
     }
 }
@@ -114,6 +119,12 @@ where
                 }
             }
         })
+    }
+
+    fn serve(&self, pending: Pending, request: Request, sight: Sight) -> ResponseFuture<S::Error> {
+        let (route, origin) = (self.route.clone(), self.origin(request, sight));
+        let life = route.lifeline();
+        ResponseFuture::task(life.clone(), serve(route, pending, origin, life))
     }
 
     fn origin(&self, mut request: Request, sight: Sight) -> Box<AxumOrigin<S>> {

@@ -47,6 +47,14 @@ pub enum Step {
 #[derive(Debug)]
 pub struct Pending(pub(crate) State);
 
+impl Pending {
+    /// Whether the next thing is to wait for the store, by [`Route::look_up`].
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        matches!(self.0, State::Planned(_))
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum State {
     /// Not for the cache.

@@ -22,10 +22,11 @@ use http::{Response, StatusCode};
 
 use super::fill::{ask, is_known, known};
 use super::flight::{Joined, Lead, Verdict};
+use super::recall::Known;
 use super::reply::{How, Reply};
-use super::route::{Kept, Pending, Route, Shared, State};
+use super::route::{Kept, Pending, Route, Shared, State, Step};
 use super::run::Fill;
-use super::seek::{Miss, Next, Resolved, Seek};
+use super::seek::{self, Miss, Next, Resolved, Seek, variant_key};
 use super::spawn::{Lifeline, Spawn};
 use super::status::{self, Story};
 use super::tee::{Drain, ServedBody};
@@ -33,7 +34,7 @@ use crate::body::{Body, ReplyBody};
 use crate::entry::Entry;
 use crate::field::cache_control::CacheControl;
 use crate::head::RequestHead;
-use crate::key::Digest;
+use crate::key::{Digest, Key};
 use crate::policy::KeyFunction;
 #[cfg(feature = "mutants")]
 use crate::policy::freshness::freshness;
@@ -43,6 +44,7 @@ use crate::policy::setting::{Coalesce, OnInvalidationError};
 use crate::policy::storable;
 use crate::reason::{Forwarded, Reason};
 use crate::store::Lookup;
+use crate::tag::Tags;
 use crate::wishes::Wishes;
 
 /// The wrapped service with one request: an adapter's part.
@@ -97,6 +99,31 @@ pub struct Refresh {
 }
 
 impl Route {
+    /// Answers from a store that must be waited for; says how to go on otherwise. What has nothing
+    /// to [wait](Pending::waits) for is to go on at once.
+    ///
+    /// [`serve`](Self::serve) does the same and more. Its future has room for a run of the handler,
+    /// this one for a hit.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing happens.
+    pub async fn look_up(&self, pending: Pending, head: RequestHead<'_>) -> Step {
+        let State::Planned(planned) = pending.0 else { return Step::Forward(pending) };
+        let cache = &self.shared.cache;
+        let generation = cache.flights.generation(&planned.key);
+        match self.seek(&planned, &head).await {
+            Resolved::Serve(entry, state) => {
+                cache.counters.hits.one();
+                Step::Reply(self.answer(&head, entry, &state, How::Fresh))
+            }
+            resolved => {
+                let found = Box::new((planned, resolved, generation));
+                Step::Forward(Pending(State::Resolved(found)))
+            }
+        }
+    }
+
     /// Finishes what [`attend`](Self::attend) left pending.
     ///
     /// # Errors
@@ -287,32 +314,61 @@ impl Route {
     async fn seek(&self, planned: &Planned, head: &RequestHead<'_>) -> Resolved {
         let Shared { cache, rules, .. } = &*self.shared;
         let known_before = cache.recall.get(planned.key.primary());
+        let key = variant_key(planned.key, &known_before.names, false, head, rules.vary_values);
+        let found = match self.find(&key, &known_before.tags).await {
+            Ok(found) => found,
+            Err(reason) => return Resolved::Forward(Miss::unknown(reason, key)),
+        };
+        // Most searches end with what they find first.
+        if let Lookup::Found(entry, _) = &found
+            && let Some(state) = seek::serves(rules, head, entry, cache.clock.now())
+        {
+            let entry = entry.clone();
+            self.remember(planned, &entry, &known_before);
+            return Resolved::Serve(entry, state);
+        }
+        // Boxed, as everything that a hit has no use for.
+        Box::pin(self.seek_on(planned, head, known_before, found)).await
+    }
+
+    /// The search behind its first finding.
+    async fn seek_on(
+        &self,
+        planned: &Planned,
+        head: &RequestHead<'_>,
+        known_before: Known,
+        mut found: Lookup,
+    ) -> Resolved {
+        let Shared { cache, rules, .. } = &*self.shared;
         let mut seek = Seek::new(rules, planned, Arc::clone(&known_before.names));
-        let mut key = seek.first(head);
+        seek.first(head);
         loop {
-            let found = match cache.store.try_lookup(&key, &known_before.tags) {
-                Some(found) => found,
-                None => {
-                    let asked = cache.store.lookup(&key, &known_before.tags);
-                    match ask(cache, "lookup", asked).await {
-                        Ok(found) => found,
-                        Err(reason) => {
-                            return Resolved::Forward(Miss::unknown(reason, key));
-                        }
-                    }
-                }
-            };
             match seek.step(rules, head, found, cache.clock.now()) {
-                Next::Look(next) => key = next,
+                Next::Look(key) => match self.find(&key, &known_before.tags).await {
+                    Ok(next) => found = next,
+                    Err(reason) => return Resolved::Forward(Miss::unknown(reason, key)),
+                },
                 Next::Done(resolved) => {
-                    if let Resolved::Serve(entry, _) = &resolved
-                        && !is_known(entry, &known_before)
-                    {
-                        cache.recall.set(planned.key.primary(), known(entry));
+                    if let Resolved::Serve(entry, _) = &resolved {
+                        self.remember(planned, entry, &known_before);
                     }
                     return resolved;
                 }
             }
+        }
+    }
+
+    async fn find(&self, key: &Key, hints: &Tags) -> Result<Lookup, Reason> {
+        let cache = &self.shared.cache;
+        match cache.store.try_lookup(key, hints) {
+            Some(found) => Ok(found),
+            None => ask(cache, "lookup", cache.store.lookup(key, hints)).await,
+        }
+    }
+
+    fn remember(&self, planned: &Planned, found: &Entry, known_before: &Known) {
+        if !is_known(found, known_before) {
+            self.shared.cache.recall.set(planned.key.primary(), known(found));
         }
     }
 
