@@ -25,7 +25,13 @@ enum Kind<E: Send + 'static> {
     Task(Surviving<Task<E>, Detach<E>>),
 }
 
-type Search<E> = Pin<Box<dyn Future<Output = ResponseFuture<E>> + Send>>;
+type Search<E> = Pin<Box<dyn Future<Output = Searched<E>> + Send>>;
+
+/// What came of asking the store.
+pub(crate) enum Searched<E: Send + 'static> {
+    Answered(Response),
+    Further(ResponseFuture<E>),
+}
 
 impl<E: Send + 'static> ResponseFuture<E> {
     pub(crate) const fn ready(response: Response) -> Self {
@@ -33,7 +39,7 @@ impl<E: Send + 'static> ResponseFuture<E> {
     }
 
     /// A search, and what comes of it.
-    pub(crate) fn search(search: impl Future<Output = Self> + Send + 'static) -> Self {
+    pub(crate) fn search(search: impl Future<Output = Searched<E>> + Send + 'static) -> Self {
         Self(Kind::Search(Box::pin(search)))
     }
 
@@ -59,7 +65,13 @@ impl<E: Send + 'static> Future for ResponseFuture<E> {
                         None => Poll::Pending,
                     };
                 }
-                Kind::Search(search) => *self = ready!(search.as_mut().poll(cx)),
+                Kind::Search(search) => match ready!(search.as_mut().poll(cx)) {
+                    Searched::Answered(response) => {
+                        self.0 = Kind::Ready(None);
+                        return Poll::Ready(Ok(response));
+                    }
+                    Searched::Further(further) => *self = further,
+                },
                 Kind::Task(task) => return Pin::new(task).poll(cx),
             }
         }

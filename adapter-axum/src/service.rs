@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use crate::body::{Absent, Outgoing, TokioSpawn};
 use crate::cache::Cache;
-use crate::future::ResponseFuture;
+use crate::future::{ResponseFuture, Searched};
 use crate::guard::Guards;
 use crate::origin::{AxumOrigin, Sight};
 
@@ -76,8 +76,10 @@ where
                 let service = Self::clone(self);
                 ResponseFuture::search(async move {
                     match service.route.look_up(pending, sight.head(&req)).await {
-                        Step::Reply(reply) => ResponseFuture::ready(reply.into_response(outgoing)),
-                        Step::Forward(pending) => service.serve(pending, req, sight),
+                        Step::Reply(reply) => Searched::Answered(reply.into_response(outgoing)),
+                        Step::Forward(pending) => {
+                            Searched::Further(service.serve(pending, req, sight))
+                        }
                     }
                 })
             }

@@ -113,6 +113,9 @@ pub(crate) enum Score {
     Odd,
 }
 
+/// The largest score, 2⁵².
+const TOP: i64 = 1 << 52;
+
 impl Score {
     pub(crate) fn of(value: &Value) -> Self {
         match value {
@@ -126,19 +129,25 @@ impl Score {
     /// Reads its text.
     pub(crate) fn read(text: &[u8]) -> Self {
         let (sign, digits) = text.strip_prefix(b"-").map_or((1, text), |digits| (-1, digits));
-        // So many cannot be too large to count; most are written so.
-        if (1..=15).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) {
-            let number =
-                digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
-            return Self::Whole(sign * number);
+        // Most are written so; as many digits as these are no more than can be counted.
+        if (1..=18).contains(&digits.len()) {
+            let mut number = 0_i64;
+            let mut is_one = true;
+            for digit in digits {
+                is_one &= digit.is_ascii_digit();
+                number = number * 10 + i64::from(digit.wrapping_sub(b'0'));
+            }
+            if is_one {
+                return if number <= TOP { Self::Whole(sign * number) } else { Self::Odd };
+            }
         }
         let score = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
         score.map_or(Self::Odd, Self::whole)
     }
 
     fn whole(score: f64) -> Self {
-        const TOP: f64 = 4_503_599_627_370_496.0;
-        let whole = (-TOP..=TOP).contains(&score) && score.fract() == 0.0;
+        const END: f64 = 4_503_599_627_370_496.0;
+        let whole = (-END..=END).contains(&score) && score.fract() == 0.0;
         #[expect(clippy::cast_possible_truncation, reason = "whole, and of at most 52 bits")]
         if whole { Self::Whole(score as i64) } else { Self::Odd }
     }
@@ -201,6 +210,33 @@ mod tests {
             let scores = [-9.0, -7.0, 5.0, -2.0, planted].map(Value::Double);
             let reading = Reading::read(&Value::Array(scores.into()), HERE, 1);
             assert_eq!(reading.unwrap(), Reading::Lost, "{planted}");
+        }
+    }
+
+    #[test]
+    fn a_score_is_the_same_however_it_is_written() {
+        for text in [
+            "0",
+            "-0",
+            "7",
+            "-7",
+            "4503599627370496",
+            "-4503599627370496",
+            "4.503599627370496e+15",
+            "4503599627370497",
+            "999999999999999999",
+            "9999999999999999999",
+            "1e300",
+            "4.5",
+            "inf",
+            "nan",
+            "",
+            "-",
+            "1x",
+            "00012",
+        ] {
+            let parsed = text.parse::<f64>().map_or(Score::Odd, Score::whole);
+            assert_eq!(Score::read(text.as_bytes()), parsed, "{text}");
         }
     }
 

@@ -74,8 +74,37 @@ fn the_body_is_a_slice_of_the_input() {
     let (read, _) = decode(&bytes, &entry.key()).unwrap();
     assert_eq!(read.body(), entry.body());
     assert!(bytes.as_ptr_range().contains(&read.body().as_ptr()), "the body was copied");
-    let field = read.response().unwrap().headers.iter().next().unwrap().1;
-    assert!(bytes.as_ptr_range().contains(&field.as_ptr()), "the fields were copied");
+}
+
+#[test]
+fn what_a_thread_has_read_before_is_shared() {
+    let (entry, stamp) = sample();
+    let read = || decode(&encode(&entry, stamp).unwrap(), &entry.key()).unwrap().0;
+    let (first, second) = (read(), read());
+    let field = |entry: &Entry| {
+        entry.response().unwrap().headers.iter().next().map(|(_, value)| value.as_ptr()).unwrap()
+    };
+    assert_eq!(field(&first), field(&second));
+    assert!(std::ptr::eq(&**first.tags(), &**second.tags()));
+}
+
+#[test]
+fn what_a_thread_has_read_before_does_not_stand_for_anything_else() {
+    let (entry, stamp) = sample();
+    let good = encode(&entry, stamp).unwrap();
+    for _ in 0..2 {
+        assert_eq!(decode(&good, &entry.key()).unwrap().1, stamp);
+        for at in 0..good.len() - entry.body().len() {
+            let mut other = good.to_vec();
+            other[at] ^= 1;
+            assert!(decode(&other.into(), &entry.key()).is_err(), "byte {at}");
+        }
+        let later = Stamp { clock: stamp.clock + 1, ..stamp };
+        assert_eq!(decode(&encode(&entry, later).unwrap(), &entry.key()).unwrap().1, later);
+        let mut body = good.to_vec();
+        *body.last_mut().unwrap() ^= 1;
+        assert_ne!(decode(&body.into(), &entry.key()).unwrap().0.body(), entry.body());
+    }
 }
 
 #[test]

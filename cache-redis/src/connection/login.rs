@@ -50,9 +50,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Lent<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        bytes: &[u8],
+        buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.with(|socket| socket.poll_write(cx, bytes))
+        self.with(|socket| socket.poll_write(cx, buf))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -49,7 +49,7 @@ impl Inner {
                     Judged::Valid(entry) => Ok(Lookup::Found(entry, Some(self.ticket(key, meta)))),
                     Judged::Miss => Ok(Lookup::Miss(self.ticket(key, meta))),
                     // Boxed, as everything that is rare here: a hit's future stays small.
-                    judged => {
+                    judged @ Judged::Unasked(..) => {
                         let rest = self.conclude(key, meta, judged);
                         Box::pin(self.within_left(answered.left(), rest)).await
                     }

@@ -45,18 +45,17 @@ fn put_word(out: &mut Vec<u8>, word: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// One of less than five digits: no word is longer, and there are not more.
+/// A length or a count. Most have one or two digits.
 fn put_number(out: &mut Vec<u8>, number: usize) {
-    let number = u16::try_from(number).unwrap_or(9999).min(9999);
-    let digit = |divisor: u16| b'0' + (number / divisor % 10).to_le_bytes()[0];
-    let digits = [digit(1000), digit(100), digit(10), digit(1)];
-    let skipped = match number {
-        0..10 => 3,
-        10..100 => 2,
-        100..1000 => 1,
-        _ => 0,
-    };
-    out.extend_from_slice(digits.get(skipped..).unwrap_or_default());
+    let digit = |number: usize| b'0' + number.to_le_bytes()[0];
+    match number {
+        0..10 => out.push(digit(number)),
+        10..100 => out.extend_from_slice(&[digit(number / 10), digit(number % 10)]),
+        _ => {
+            put_number(out, number / 10);
+            out.push(digit(number % 10));
+        }
+    }
 }
 
 /// The replies of a primary.

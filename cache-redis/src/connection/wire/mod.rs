@@ -13,6 +13,8 @@
 
 mod driver;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,9 +97,8 @@ impl Wire {
         replies: usize,
     ) -> Result<Vec<Value>, Fault> {
         let packed = pipe.get_packed_pipeline();
-        let place = match self.0.places.acquire().await {
-            Ok(place) => place,
-            Err(_) => return Err(self.0.lock().end.clone().unwrap_or_else(cut_off)),
+        let Ok(place) = self.0.places.acquire().await else {
+            return Err(self.0.lock().end.clone().unwrap_or_else(cut_off));
         };
         let write = |out: &mut Vec<u8>| out.extend_from_slice(&packed);
         let bytes = self.0.push(place, replies, None, write)?.await.map_err(|_| cut_off())??;
