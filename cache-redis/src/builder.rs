@@ -97,8 +97,9 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Sockets per node, default 2, from 1 to 64. More than one keeps a large body from holding
-    /// up the others.
+    /// The most sockets per node, default 2, from 1 to 64. Each thread uses one of them, in turn;
+    /// the next where a large body holds up the others. At most 1 024 calls wait for replies of one
+    /// socket, further ones for their place, within their limits.
     pub const fn with_connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self

@@ -7,8 +7,9 @@
 //! one, the metadata may have been rolled back and is replaced by a new epoch: the shard turns
 //! cold, never stale.
 //!
-//! **Proof per physical connection.** A `redis::aio::MultiplexedConnection` is one socket: it
-//! never reconnects, it only fails (redis-rs 1.8, `src/aio/multiplexed_connection.rs`; the silent
+//! **Proof per physical connection.** A connection is one socket, shared by our own task
+//! ([`wire`](crate::connection)) or, with TLS, by `redis::aio::MultiplexedConnection`: neither ever
+//! reconnects, they only fail (redis-rs 1.8, `src/aio/multiplexed_connection.rs`; the silent
 //! reconnects live in `ConnectionManager` and in the cluster client, which this crate does not
 //! use). So a connection reads `INFO server` and `INFO replication` before its first use, and
 //! keeps what they said for as long as the socket lives; no `CLIENT GETNAME` is needed. Two things

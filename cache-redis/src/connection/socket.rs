@@ -1,8 +1,11 @@
 //! A physical connection: our own sharing of a plain one, the client library's of one with TLS.
 
+use std::io;
+
+use futures_util::future::select_ok;
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, ProtocolVersion, Value};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 
 use super::login::log_in;
 use super::wire::{Replies, Wire};
@@ -14,6 +17,18 @@ use crate::url::Address;
 pub(super) enum Socket {
     Wire(Wire),
     Library(MultiplexedConnection),
+}
+
+/// The first of the host's addresses that answers: one that does not holds up none.
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
+    }
+    let dialled = addresses.into_iter().map(|address| Box::pin(TcpStream::connect(address)));
+    let (socket, _others) = select_ok(dialled).await?;
+    socket.set_nodelay(true)?;
+    Ok(socket)
 }
 
 impl Socket {
@@ -37,9 +52,7 @@ impl Socket {
         let login = dial.login(protocol);
         let wire = match address {
             Address::Tcp { host, port } => {
-                let socket = TcpStream::connect((host.as_str(), *port)).await;
-                let socket = socket.map_err(Fault::io)?;
-                socket.set_nodelay(true).map_err(Fault::io)?;
+                let socket = connect(host, *port).await.map_err(Fault::io)?;
                 Wire::start(log_in(socket, &login).await?)?
             }
             #[cfg(unix)]
