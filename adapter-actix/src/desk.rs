@@ -48,6 +48,7 @@ pub(crate) struct Beside {
 
 impl Beside {
     /// `extracted` is what guards gave, if any ran. Path parameters are not looked at yet.
+    #[inline]
     pub(crate) fn of(
         request: &ServiceRequest,
         extracted: Option<Vec<Extracted>>,
@@ -60,6 +61,12 @@ impl Beside {
 
     pub(crate) fn read_params(&mut self, request: &ServiceRequest) {
         self.params = params(request);
+    }
+
+    /// Whether there is nothing to be told.
+    pub(crate) const fn is_usual(&self) -> bool {
+        let Self { params, extracted, has_body, guarded, outer } = self;
+        params.is_empty() && extracted.is_empty() && !*has_body && !*guarded && outer.is_none()
     }
 
     pub(crate) fn with<'a>(&'a self, head: RequestHead<'a>) -> RequestHead<'a> {

@@ -127,7 +127,7 @@ impl Known {
             if *name == CONTENT_LENGTH {
                 known.length = known.length.or_else(|| stated(value));
             } else {
-                known.lines.push(convert((name, value))?);
+                known.lines.push(shared(&convert((name, value))?));
             }
         }
         Some(known)
@@ -157,11 +157,16 @@ impl Known {
         self.own = [None, None];
         for (line, known) in fields.take(count).zip(&mut self.lines) {
             let Some(converted) = convert(line) else { return false };
-            *known = converted;
+            *known = shared(&converted);
         }
         self.own = own.map(Option::<&HeaderValue>::cloned);
         true
     }
+}
+
+/// The same line. What is a clone itself is cloned, and dropped, with less ado.
+fn shared(line: &Line) -> Line {
+    line.clone()
 }
 
 /// Whether two values are the same: in most cases one and the same.

@@ -13,7 +13,7 @@ use cache_core::explain::Explain;
 
 use crate::body::{Outgoing, Unsent};
 use crate::cache::Cache;
-use crate::convert::{self, Head};
+use crate::convert::{self, Found, Head};
 use crate::desk::{Beside, Desk, Seen};
 use crate::future::ResponseFuture;
 use crate::guard::Guards;
@@ -108,13 +108,21 @@ enum Begun {
 }
 
 /// `extracted` is what guards gave, if any ran.
+#[inline]
 fn begin(route: &Route, extracted: Option<Vec<Extracted>>, request: &ServiceRequest) -> Begun {
     let Some(head) = Head::of(request.request()) else { return Begun::Unheard };
-    let Some((read, has_body)) = head.read() else { return Begun::Unheard };
-    let mut beside = Beside::of(request, extracted, has_body);
+    let mut found = Found::default();
+    let mut read = head.read(&mut found);
+    if !found.is_heard() {
+        return Begun::Unheard;
+    }
+    let mut beside = Beside::of(request, extracted, found.announces_content());
     let early = route.keys_by_params();
     if early {
         beside.read_params(request);
+    }
+    if !beside.is_usual() {
+        read = beside.with(read);
     }
     let complete = |mut beside: Beside| {
         if !early && route.needs_params() {
@@ -125,12 +133,13 @@ fn begin(route: &Route, extracted: Option<Vec<Extracted>>, request: &ServiceRequ
     if request.extensions().contains::<Explain>() {
         return Begun::Explain(Seen::new(head, complete(beside)));
     }
-    match route.attend(&beside.with(read)) {
+    match route.attend(&read) {
         Step::Reply(reply) => Begun::Answered(reply),
         Step::Forward(pending) => Begun::Pending(pending, Seen::new(head, complete(beside))),
     }
 }
 
+#[inline]
 fn hit(request: ServiceRequest, reply: Reply) -> ServiceResponse {
     let (response, stated) = convert::from_store(&reply);
     let body = match reply.into_body() {

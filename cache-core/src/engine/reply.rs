@@ -187,7 +187,7 @@ fn lies_ready(
     let stored = entry.response()?;
     let length = entry.body().len();
     let laid = laid(&stored.headers, &rules.own_fields, length)?;
-    if has_it(request, stored.status, laid.whole()) {
+    if has_it(request, stored.status, laid.whole(), laid.etag()) {
         laid.not_modified(conditional::stays_when_not_modified);
         return Some((StatusCode::NOT_MODIFIED, laid, ReplyBody::Absent));
     }
@@ -199,9 +199,14 @@ fn lies_ready(
 }
 
 /// Whether the client has the response with this head.
-fn has_it(request: &RequestHead<'_>, status: StatusCode, table: &HeaderMap) -> bool {
+fn has_it(
+    request: &RequestHead<'_>,
+    status: StatusCode,
+    table: &HeaderMap,
+    etag: &conditional::Tag,
+) -> bool {
     let method = request.method();
-    let sent_back = |line| conditional::sent_back(method, line, status, table);
+    let sent_back = |line| conditional::sent_back(method, line, status, etag);
     request.has(Noted::Validator)
         && (request.none_match().is_some_and(sent_back)
             || conditional::not_modified(method, request.headers(), status, table))
@@ -219,8 +224,10 @@ pub(crate) fn reply(
     how: How,
 ) -> Response<ReplyBody> {
     let method = request.method();
-    let known =
-        request.has(Noted::Validator) && has_it(request, stored.status, &stored.headers.to_map());
+    let known = request.has(Noted::Validator) && {
+        let table = stored.headers.to_map();
+        has_it(request, stored.status, &table, &conditional::Tag::of(&table))
+    };
     let mut response = Response::new(ReplyBody::Absent);
     *response.headers_mut() = fields(rules, cache, entry, stored, state, how, known);
     *response.status_mut() = if known { StatusCode::NOT_MODIFIED } else { stored.status };

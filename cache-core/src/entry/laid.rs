@@ -12,6 +12,7 @@ use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 
 use super::fields::{OwnField, StoredFields, table_of};
 use super::packed::{self, Name};
+use crate::field::conditional::Tag;
 
 /// The fields of how many entries a thread remembers: with a copy of them and their table, 2 KiB
 /// each for eight lines, 1 KiB more once a 304 was sent, and no more than 19 KiB. Those that fall
@@ -37,6 +38,7 @@ pub(crate) struct Laid {
     table: HeaderMap,
     /// Those that a 304 has, laid out the same way; made when the first one is sent.
     of_not_modified: OnceLock<HeaderMap>,
+    etag: Tag,
     /// Tells the remembered ones of a process apart.
     number: Option<u64>,
 }
@@ -69,12 +71,17 @@ impl Laid {
         if length > 0 && !table.contains_key(CONTENT_LENGTH) {
             table.append(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        Some(Self { own: Arc::clone(own), table, of_not_modified: OnceLock::new(), number })
+        let (own, etag, of_not_modified) = (Arc::clone(own), Tag::of(&table), OnceLock::new());
+        Some(Self { own, table, of_not_modified, etag, number })
     }
 
     /// The table of every answer but a 304.
     pub(crate) const fn whole(&self) -> &HeaderMap {
         &self.table
+    }
+
+    pub(crate) const fn etag(&self) -> &Tag {
+        &self.etag
     }
 
     /// That of every 304. `kept` must always be the same; it learns whether there is an entity tag.
