@@ -37,7 +37,7 @@ impl Seen {
 }
 
 /// What is known of a request beside its head.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Beside {
     params: Vec<(String, String)>,
     extracted: Vec<Extracted>,
@@ -47,26 +47,24 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// `extracted` is what guards gave, if any ran. Path parameters are not looked at yet.
+    /// `None` where there is nothing to be told, as in most cases. `extracted` is what guards gave,
+    /// if any ran. Path parameters are not looked at yet.
     #[inline]
     pub(crate) fn of(
         request: &ServiceRequest,
         extracted: Option<Vec<Extracted>>,
         has_body: bool,
-    ) -> Self {
-        let (params, outer) = (Vec::new(), outer(request));
-        let guarded = extracted.is_some();
-        Self { params, extracted: extracted.unwrap_or_default(), has_body, guarded, outer }
+    ) -> Option<Self> {
+        let (outer, guarded) = (outer(request), extracted.is_some());
+        if outer.is_none() && !guarded && !has_body {
+            return None;
+        }
+        let extracted = extracted.unwrap_or_default();
+        Some(Self { params: Vec::new(), extracted, has_body, guarded, outer })
     }
 
     pub(crate) fn read_params(&mut self, request: &ServiceRequest) {
         self.params = params(request);
-    }
-
-    /// Whether there is nothing to be told.
-    pub(crate) const fn is_usual(&self) -> bool {
-        let Self { params, extracted, has_body, guarded, outer } = self;
-        params.is_empty() && extracted.is_empty() && !*has_body && !*guarded && outer.is_none()
     }
 
     pub(crate) fn with<'a>(&'a self, head: RequestHead<'a>) -> RequestHead<'a> {

@@ -119,12 +119,13 @@ fn begin(route: &Route, extracted: Option<Vec<Extracted>>, request: &ServiceRequ
     let mut beside = Beside::of(request, extracted, found.announces_content());
     let early = route.keys_by_params();
     if early {
-        beside.read_params(request);
+        beside.get_or_insert_default().read_params(request);
     }
-    if !beside.is_usual() {
+    if let Some(beside) = &beside {
         read = beside.with(read);
     }
-    let complete = |mut beside: Beside| {
+    let complete = |beside: Option<Beside>| {
+        let mut beside = beside.unwrap_or_default();
         if !early && route.needs_params() {
             beside.read_params(request);
         }
