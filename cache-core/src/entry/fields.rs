@@ -227,8 +227,12 @@ impl fmt::Debug for StoredFields {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{Hash as _, Hasher};
+    use std::sync::Arc;
+
     use http::header::{AGE, ETAG, SET_COOKIE};
 
+    use super::super::laid;
     use super::*;
 
     fn map() -> HeaderMap {
@@ -262,6 +266,53 @@ mod tests {
         other.insert(ETAG, HeaderValue::from_static("\"b\""));
         let other = StoredFields { number: read.number, ..StoredFields::from(other) };
         assert!(!read.are(&other), "a checksum proves nothing");
+    }
+
+    /// As `http` hashes names until it takes them for an attack.
+    struct Fnv(u64);
+
+    impl Hasher for Fnv {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+
+        fn write(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+            }
+        }
+    }
+
+    /// So many lines of different names, the last few thousand in the same part of a table.
+    fn flood(lines: usize) -> Bytes {
+        let names = (0..).map(|number| format!("x{number:x}"));
+        let crowded = |name: &String| {
+            let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+            HeaderName::from_lowercase(name.as_bytes()).unwrap().hash(&mut hasher);
+            hasher.finish() & 0x7fff < 2_000
+        };
+        let spread = lines.saturating_sub(3_600);
+        let mut packed = Vec::new();
+        for name in names.clone().take(spread).chain(names.skip(spread).filter(crowded)).take(lines)
+        {
+            packed.push(0);
+            packed::put_sized(name.as_bytes(), &mut packed);
+            packed.push(0);
+        }
+        packed.into()
+    }
+
+    #[test]
+    fn every_line_that_is_read_finds_a_place_in_a_table() {
+        for lines in [16_000, packed::MOST_LINES] {
+            // All of them, or none: a field that is left out may be the one that forbids to share.
+            if let Ok(fields) = StoredFields::read(flood(lines)) {
+                assert_eq!(fields.to_map().len(), lines);
+                let table = laid(&fields, &Arc::default(), 1).unwrap();
+                assert_eq!(table.whole().len(), lines + 1);
+            }
+        }
+        assert!(StoredFields::read(flood(packed::MOST_LINES)).is_ok());
     }
 
     #[test]

@@ -19,8 +19,9 @@ use http::header::{HeaderMap, HeaderName};
 
 use super::names::{UNKNOWN, known, number_of};
 
-/// The most lines that are read: a table holds some more, and the cache adds its own.
-pub(crate) const MOST_LINES: usize = 1 << 14;
+/// The most lines that are read. A table of so many, and of the cache's own, takes them all whatever
+/// their names are; one of thousands more refuses some, if their names were chosen for that.
+pub(crate) const MOST_LINES: usize = 1 << 12;
 
 /// The longest name that `http` knows.
 const LONGEST_NAME: usize = (1 << 16) - 1;

@@ -208,7 +208,7 @@ fn c093_fields_that_were_planted_are_refused() {
     for line in [&b"\x7f\0"[..], b"\0", b"\0\x03x-", b"\x01\x05abc", b"\x01\x80\0", b"\x01\xff"] {
         assert_eq!(planted(line), malformed("fields"), "{line:?}");
     }
-    assert_eq!(planted(&b"\x01\0".repeat(1 << 14)), malformed("too many fields"));
+    assert_eq!(planted(&b"\x01\0".repeat(1 << 12)), malformed("too many fields"));
 }
 
 #[test]
