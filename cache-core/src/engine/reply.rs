@@ -185,17 +185,17 @@ fn lies_ready(
         return None;
     }
     let stored = entry.response()?;
-    let length = entry.body().len();
-    let laid = laid(&stored.headers, &rules.own_fields, length)?;
+    let laid = laid(&stored.headers, &rules.own_fields, entry.body().len())?;
     if has_it(request, stored.status, laid.whole(), laid.etag()) {
         laid.not_modified(conditional::stays_when_not_modified);
         return Some((StatusCode::NOT_MODIFIED, laid, ReplyBody::Absent));
     }
-    if *request.method() != Method::HEAD {
-        return Some((stored.status, laid, ReplyBody::Whole(entry.body().clone())));
-    }
-    let announced = !lacks_length(laid.whole(), length);
-    announced.then_some((stored.status, laid, ReplyBody::Absent))
+    // The table says how long the body is, to HEAD as well.
+    let body = match *request.method() {
+        Method::HEAD => ReplyBody::Absent,
+        _ => ReplyBody::Whole(entry.body().clone()),
+    };
+    Some((stored.status, laid, body))
 }
 
 /// Whether the client has the response with this head.
@@ -302,11 +302,7 @@ impl How {
 /// A HEAD answer says how long the content would be, unless nobody knows (the entry of a HEAD
 /// request has no body, and says what the handler said).
 fn announce_length(headers: &mut HeaderMap, length: usize) {
-    if lacks_length(headers, length) {
+    if length > 0 && !headers.contains_key(header::CONTENT_LENGTH) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
-}
-
-fn lacks_length(headers: &HeaderMap, length: usize) -> bool {
-    length > 0 && !headers.contains_key(header::CONTENT_LENGTH)
 }
