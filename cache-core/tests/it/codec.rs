@@ -179,16 +179,63 @@ fn c093_line_breaks_in_stored_fields_are_refused() {
 /// A head that adds up but for what `change` does to it.
 fn with_head(change: impl FnOnce(&mut Vec<u8>)) -> Result<(Entry, Stamp), DecodeError> {
     let (entry, stamp) = sample();
-    let bytes = encode(&entry, stamp).unwrap();
-    let tags = entry.tags().iter().map(|tag| tag.as_str().len() + 2).sum::<usize>();
-    let (head_at, body_at) = (ENVELOPE + tags, bytes.len() - entry.body().len());
+    with_head_of(&encode(&entry, stamp).unwrap(), change)
+}
+
+/// The same of a head that was written before, the sample's as well.
+fn with_head_of(
+    bytes: &[u8],
+    change: impl FnOnce(&mut Vec<u8>),
+) -> Result<(Entry, Stamp), DecodeError> {
+    let head_at = ENVELOPE + length(bytes, 96);
+    let body_at = head_at + length(bytes, 100);
     let mut head = bytes[head_at..body_at].to_vec();
     change(&mut head);
-    let length = u32::try_from(head.len()).unwrap();
+    let head_length = u32::try_from(head.len()).unwrap();
     let mut other = [&bytes[..head_at], &head, &bytes[body_at..]].concat();
-    other[100..104].copy_from_slice(&length.to_be_bytes());
+    other[100..104].copy_from_slice(&head_length.to_be_bytes());
     mend(&mut other, head_at + head.len());
-    decode(&other.into(), &entry.key())
+    decode(&other.into(), &sample().0.key())
+}
+
+/// The sample as earlier layouts say it, and how long what stands before the rest of layout 1 is.
+const OLDER: [(&[u8], usize); 2] = [
+    (include_bytes!("../golden/response.v1.bin"), 0),
+    (include_bytes!("../golden/response.v2.bin"), 1),
+];
+
+#[test]
+fn c093_what_older_layouts_say_is_checked_as_well() {
+    for (bytes, at) in OLDER {
+        assert!(with_head_of(bytes, |_| ()).is_ok());
+        let refused = |change: &dyn Fn(&mut Vec<u8>)| with_head_of(bytes, change).unwrap_err();
+        let replaced = |needle: &[u8], with: &[u8]| {
+            refused(&|head| {
+                let at = head.windows(needle.len()).position(|found| found == needle).unwrap();
+                head[at..at + with.len()].copy_from_slice(with);
+            })
+        };
+        assert_eq!(replaced(b"text/plain", b"a\r\nx-evil:"), DecodeError::Malformed("field value"));
+        assert_eq!(replaced(b"x-twice", b"x\r\nice"), DecodeError::Malformed("field name"));
+        for status in [100, 206] {
+            let head = refused(&|head| head[at + 1] = status);
+            assert_eq!(head, DecodeError::Malformed("status"));
+        }
+        let trailing = refused(&|head| head.push(0));
+        assert_eq!(trailing, DecodeError::Malformed("trailing bytes"));
+        for length in 0..length(bytes, 100) {
+            refused(&|head| head.truncate(length));
+        }
+    }
+    for flags in [0, 4, 0xff] {
+        let head = with_head_of(OLDER[1].0, |head| head[0] = flags).unwrap_err();
+        assert_eq!(head, DecodeError::Malformed("flags"), "{flags}");
+    }
+}
+
+/// One that the envelope states.
+fn length(bytes: &[u8], at: usize) -> usize {
+    u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
 }
 
 /// Where the fields begin in the head of the sample: flags, status, times, and the nominated field
@@ -237,14 +284,16 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..80),
     ) {
         // The checksum is right, so that all of it is read.
-        let read = with_head(|head| {
+        let change = |head: &mut Vec<u8>| {
             let at = at.min(head.len());
-            head.splice(at.., bytes);
-        });
-        if let Ok((entry, _)) = read {
+            head.splice(at.., bytes.iter().copied());
+        };
+        for read in [with_head(change), with_head_of(OLDER[0].0, change), with_head_of(OLDER[1].0, change)] {
+            let Ok((entry, _)) = read else { continue };
             // What was read can be sent.
-            let headers = &entry.response().unwrap().headers;
-            prop_assert_eq!(headers.to_map().len(), headers.len());
+            if let Some(head) = entry.response() {
+                prop_assert_eq!(head.headers.to_map().len(), head.headers.len());
+            }
         }
     }
 
