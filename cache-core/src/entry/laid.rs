@@ -15,8 +15,8 @@ use super::packed::{self, Name};
 use crate::field::conditional::Tag;
 
 /// The fields of how many entries a thread remembers: with a copy of them and their table, 2 KiB
-/// each for eight lines, 1 KiB more once a 304 was sent, and no more than 19 KiB. Those that fall
-/// into one place displace each other.
+/// each for eight lines, 1 KiB more once a 304 was sent, and no more than 28 KiB (lines of one name).
+/// Those that fall into one place displace each other.
 const PLACES: usize = 1024;
 
 /// The most lines that are remembered: with the cache's own, what a table of 64 places holds.

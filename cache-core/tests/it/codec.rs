@@ -221,6 +221,15 @@ fn c093_what_older_layouts_say_is_checked_as_well() {
             let head = refused(&|head| head[at + 1] = status);
             assert_eq!(head, DecodeError::Malformed("status"));
         }
+        // The number of lines, in bincode's way, and then the lines.
+        let many = |head: &mut Vec<u8>| {
+            let lines = 5_000_u16;
+            let from = at + if head[at + 1] < 251 { 2 } else { 4 };
+            let line = b"\x01a\0".repeat(usize::from(lines) - 4);
+            let first = [&[251][..], &lines.to_le_bytes(), &line].concat();
+            head.splice(from..=from, first);
+        };
+        assert_eq!(refused(&many), DecodeError::Malformed("too many fields"));
         let trailing = refused(&|head| head.push(0));
         assert_eq!(trailing, DecodeError::Malformed("trailing bytes"));
         for length in 0..length(bytes, 100) {

@@ -102,6 +102,9 @@ pub(super) fn read_status(status: u16) -> Result<StatusCode, DecodeError> {
 }
 
 fn read_fields(fields: Vec<Field>) -> Result<StoredFields, DecodeError> {
+    if fields.len() > packed::MOST_LINES {
+        return Err(DecodeError::Malformed("too many fields"));
+    }
     let mut headers = HeaderMap::with_capacity(fields.len());
     for field in fields {
         let value = read_value(field.value)?;
