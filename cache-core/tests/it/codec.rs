@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use cache_core::Cache;
 use cache_core::entry::Entry;
-use cache_core::entry::codec::{DecodeError, ENVELOPE, decode, encode};
+use cache_core::entry::codec::{DecodeError, ENVELOPE, EncodeError, decode, encode};
 use cache_core::key::{Digest, Key};
 use cache_core::store::Stamp;
 use cache_memory::MemoryStore;
@@ -265,6 +265,24 @@ fn c093_fields_that_were_planted_are_refused() {
         assert_eq!(planted(line), malformed("fields"), "{line:?}");
     }
     assert_eq!(planted(&b"\x01\0".repeat(1 << 12)), malformed("too many fields"));
+}
+
+#[test]
+fn what_would_not_be_read_back_is_not_written() {
+    use cache_core::entry::Content;
+    let (entry, stamp) = sample();
+    let with_lines = |lines: usize| {
+        let mut head = entry.response().unwrap().clone();
+        let line = |_| (http::header::LINK, http::HeaderValue::from_static("a"));
+        head.headers = (0..lines).map(line).collect::<http::HeaderMap>().into();
+        let (tags, content) = (entry.tags().clone(), Content::Response(head));
+        let entry = Entry::new(entry.key(), tags, entry.keep_until(), content, Bytes::new());
+        encode(&entry, stamp)
+    };
+    let most = decode(&with_lines(1 << 12).unwrap(), &entry.key()).unwrap().0;
+    assert_eq!(most.response().unwrap().headers.len(), 1 << 12);
+    let lines = (1 << 12) + 1;
+    assert_eq!(with_lines(lines).unwrap_err(), EncodeError::TooManyFields { lines });
 }
 
 #[test]
