@@ -70,7 +70,7 @@ pub struct StoredHead {
 }
 
 impl StoredHead {
-    /// A head from its parts.
+    /// A head from its parts; of the times only whole milliseconds are kept.
     #[must_use]
     pub fn new(status: StatusCode, headers: HeaderMap, life: Life, presented: Presented) -> Self {
         Self::packed(status, headers.into(), life, presented)

@@ -51,6 +51,6 @@ impl From<&Times> for Life {
 }
 
 /// An endless one is as long as can be said.
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

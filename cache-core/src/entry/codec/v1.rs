@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::{DecodeError, MAX_HEAD};
 use crate::clock::{from_unix_millis, unix_millis};
+use crate::entry::times::millis;
 use crate::entry::{Content, Life, StoredFields, StoredHead, ValueHead, packed};
 use crate::key::Digest;
 use crate::key::vary::{MAX_NOMINATED, MAX_VARIANTS, Presented, VariantRecord};
@@ -155,8 +156,4 @@ fn read_life(times: &Times) -> Life {
         stale_if_error: Duration::from_millis(times.stale_if_error),
         must_validate: false,
     }
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

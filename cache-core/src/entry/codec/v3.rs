@@ -10,17 +10,19 @@
 //! | … | each of them: its name, the number of its lines, the lines |
 //! | … | the packed fields |
 //!
-//! Names, numbers and lines of the nominated fields are as in packed fields: the number, and before
-//! each text its length, in LEB128. Nothing of it is copied by reading.
+//! Of the nominated fields all names are spelled; before each name and each line stands its length, in
+//! LEB128 as in packed fields, and so is the number of lines. Nothing of it but names is copied by
+//! reading.
 
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes};
 
-use super::v1::{millis, read_name, read_status};
+use super::v1::{read_name, read_status};
 use super::{DecodeError, EncodeError};
 use crate::clock::{from_unix_millis, unix_millis};
 use crate::entry::packed::{self, length, put_length, put_sized, sized};
+use crate::entry::times::millis;
 use crate::entry::{Life, StoredFields, StoredHead};
 use crate::key::vary::{MAX_NOMINATED, Presented};
 
