@@ -80,16 +80,30 @@ fn known_or_read(
     // A copy, which does not keep the whole reply of a store.
     let own = Bytes::copy_from_slice(head);
     let read = read(&own)?;
-    *place = Place { bytes: own, read: Some(read.clone()), wanted_by: sum };
+    if !is_sensitive(&read.1) {
+        *place = Place { bytes: own, read: Some(read.clone()), wanted_by: sum };
+    }
     Ok(read)
+}
+
+/// Whether there is a value that is not to be kept where it need not be.
+fn is_sensitive(content: &Content) -> bool {
+    match content {
+        Content::Response(head) => head.headers.are_sensitive(),
+        Content::Variants(_) | Content::Value(_) => false,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::time::{Duration, SystemTime};
+
+    use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
     use super::*;
-    use crate::key::vary::VariantRecord;
+    use crate::entry::{Life, StoredHead};
+    use crate::key::vary::{Presented, VariantRecord};
 
     #[test]
     fn the_same_bytes_are_read_once_and_others_each_time() {
@@ -112,6 +126,26 @@ mod tests {
         assert_eq!([ask("lead-", 4), ask("lead-", 4)], [3, 3]);
         assert_eq!([ask("head-body", 4), ask("lead-", 4)], [4, 4]);
         assert_eq!(ask("leadbody", 5), 5);
+    }
+
+    #[test]
+    fn sensitive_values_are_not_remembered() {
+        let (mut known, reads) = (Vec::new(), Cell::new(0));
+        let decode = |_: &Bytes| {
+            reads.set(reads.get() + 1);
+            let mut value = HeaderValue::from_static("secret");
+            value.set_sensitive(true);
+            let headers = HeaderMap::from_iter([(HeaderName::from_static("x-own"), value)]);
+            let life = Life::new(SystemTime::UNIX_EPOCH, Duration::ZERO);
+            let head = StoredHead::new(StatusCode::OK, headers, life, Presented::default());
+            Ok((Tags::default(), Content::Response(head)))
+        };
+        let bytes = Bytes::from_static(b"head");
+        for _ in 0..3 {
+            known_or_read(&mut known, &bytes, 4, (0, 0), decode).unwrap();
+        }
+        assert_eq!(reads.get(), 3);
+        assert!(known.iter().all(|place| place.bytes.is_empty()));
     }
 
     #[test]
