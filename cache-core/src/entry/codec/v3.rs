@@ -11,8 +11,8 @@
 //! | … | the packed fields |
 //!
 //! Of the nominated fields all names are spelled; before each name and each line stands its length, in
-//! LEB128 as in packed fields, and so is the number of lines. Nothing of it but names is copied by
-//! reading.
+//! LEB128 as in packed fields, and so is the number of lines. By reading, nothing but these names is
+//! copied.
 
 use std::time::Duration;
 
