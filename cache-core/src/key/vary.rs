@@ -76,8 +76,12 @@ pub fn variant(names: &[HeaderName], request: &impl Asked, values: VaryValues) -
             }
         }
     }
-    let secret = |name: &HeaderName| *name == COOKIE || *name == AUTHORIZATION;
-    if names.iter().any(secret) { canonical.digest() } else { canonical.digest_remembered() }
+    if names.iter().any(is_secret) { canonical.digest() } else { canonical.digest_remembered() }
+}
+
+/// Whether the values of a field are credentials, which are not kept where they need not be.
+fn is_secret(name: &HeaderName) -> bool {
+    *name == COOKIE || *name == AUTHORIZATION
 }
 
 /// The meaning of a field as one value; `None` if its lines are to be taken as they are.
@@ -130,6 +134,11 @@ impl Presented {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_none()
+    }
+
+    /// Whether credentials are among the values.
+    pub(crate) fn are_secret(&self) -> bool {
+        self.names().any(is_secret)
     }
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = (&HeaderName, &[Bytes])> {

@@ -86,10 +86,11 @@ fn known_or_read(
     Ok(read)
 }
 
-/// Whether there is a value that is not to be kept where it need not be.
+/// Whether a value, of the answer or of the request that it was made for, is not to be kept where it
+/// need not be.
 fn is_sensitive(content: &Content) -> bool {
     match content {
-        Content::Response(head) => head.headers.are_sensitive(),
+        Content::Response(head) => head.headers.are_sensitive() || head.presented.are_secret(),
         Content::Variants(_) | Content::Value(_) => false,
     }
 }
@@ -99,6 +100,7 @@ mod tests {
     use std::cell::Cell;
     use std::time::{Duration, SystemTime};
 
+    use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, COOKIE};
     use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
     use super::*;
@@ -130,22 +132,27 @@ mod tests {
 
     #[test]
     fn sensitive_values_are_not_remembered() {
-        let (mut known, reads) = (Vec::new(), Cell::new(0));
-        let decode = |_: &Bytes| {
-            reads.set(reads.get() + 1);
-            let mut value = HeaderValue::from_static("secret");
-            value.set_sensitive(true);
+        let head = |sensitive: bool, nominated: HeaderName| {
+            let mut value = HeaderValue::from_static("value");
+            let request = HeaderMap::from_iter([(nominated.clone(), value.clone())]);
+            let presented = Presented::take(&[nominated], &request);
+            value.set_sensitive(sensitive);
             let headers = HeaderMap::from_iter([(HeaderName::from_static("x-own"), value)]);
             let life = Life::new(SystemTime::UNIX_EPOCH, Duration::ZERO);
-            let head = StoredHead::new(StatusCode::OK, headers, life, Presented::default());
-            Ok((Tags::default(), Content::Response(head)))
+            StoredHead::new(StatusCode::OK, headers, life, presented)
         };
         let bytes = Bytes::from_static(b"head");
-        for _ in 0..3 {
-            known_or_read(&mut known, &bytes, 4, (0, 0), decode).unwrap();
-        }
-        assert_eq!(reads.get(), 3);
-        assert!(known.iter().all(|place| place.bytes.is_empty()));
+        let is_remembered = |head: StoredHead| {
+            let mut known = Vec::new();
+            let read = |_: &Bytes| Ok((Tags::default(), Content::Response(head.clone())));
+            known_or_read(&mut known, &bytes, 4, (0, 0), read).unwrap();
+            known.iter().any(|place| !place.bytes.is_empty())
+        };
+        assert!(is_remembered(head(false, ACCEPT_LANGUAGE)));
+        assert!(!is_remembered(head(true, ACCEPT_LANGUAGE)));
+        // What a client has presented to be known by.
+        assert!(!is_remembered(head(false, COOKIE)));
+        assert!(!is_remembered(head(false, AUTHORIZATION)));
     }
 
     #[test]
