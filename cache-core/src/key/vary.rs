@@ -106,7 +106,11 @@ impl Presented {
     #[must_use]
     pub fn take(names: &[HeaderName], request: &HeaderMap) -> Self {
         let values = |name: &HeaderName| {
-            request.get_all(name).iter().map(|v| Bytes::copy_from_slice(v.as_bytes())).collect()
+            let lines = request.get_all(name).iter();
+            // No more room than they need: most have one.
+            let mut values = Vec::with_capacity(lines.size_hint().0);
+            values.extend(lines.map(|line| Bytes::copy_from_slice(line.as_bytes())));
+            values
         };
         Self::from_lines(names.iter().map(|name| (name.clone(), values(name))).collect())
     }
