@@ -1,7 +1,9 @@
 -- KEYS: metadata, then pairs of an index and the name to set it aside under.
--- ARGV: a fresh epoch, the shard count, the cap on marks, 1 to invalidate everything, tags…
+-- ARGV: a fresh epoch, the shard count, the cap on marks, 1 to invalidate everything, how many
+-- members may be returned in all, tags…
 -- Returns {epoch, clock, floor before, incarnation, 1 if the epoch is new,
---          {1 or 0 per index: set aside or absent}, {mark before per tag, 0 if none}}.
+--          {per index: its members, and it is gone; or their number if it was set aside},
+--          {mark before per tag, 0 if none}}.
 --
 -- Invariant: the clock advances and the marks (or the floor) are set to it in one step, so that an
 -- entry whose stamp was read before this step is invalid after it, and one whose stamp is read
@@ -17,7 +19,7 @@ local cap = tonumber(ARGV[3])
 local c = clock + 1
 
 local tags, before = {}, {}
-for i = 5, #ARGV do tags[#tags + 1] = ARGV[i] end
+for i = 6, #ARGV do tags[#tags + 1] = ARGV[i] end
 if #tags > 0 then
   for i, mark in ipairs(redis.call('ZMSCORE', m, unpack(tags))) do
     before[i] = tonumber(mark) or 0
@@ -37,10 +39,23 @@ if ARGV[4] == '1' then
 end
 redis.call('ZADD', m, unpack(scores))
 
+-- A few members are given at once; more of them would make this step depend on their number.
+local room = tonumber(ARGV[5])
 local aside = {}
 for k = 2, #KEYS, 2 do
-  local moved = redis.pcall('RENAME', KEYS[k], KEYS[k + 1])
-  aside[#aside + 1] = moved.err and 0 or 1
+  local index, size = KEYS[k], redis.pcall('SCARD', KEYS[k])
+  if type(size) ~= 'number' then
+    if not string.find(size.err, 'WRONGTYPE', 1, true) then return size end
+    redis.call('UNLINK', index) -- not a set: nothing of ours
+    size = 0
+  elseif size > room then
+    redis.call('RENAME', index, KEYS[k + 1])
+  elseif size > 0 then
+    room = room - size
+    size = redis.call('SMEMBERS', index)
+    redis.call('UNLINK', index)
+  end
+  aside[#aside + 1] = size
 end
 
 local marks = redis.call('ZCOUNT', m, '(0', '+inf') - 1

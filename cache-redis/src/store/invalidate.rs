@@ -9,7 +9,7 @@ use redis::Value;
 
 use super::Inner;
 use super::calls::{integer, one};
-use super::reclaim::{Aside, Selected};
+use super::reclaim::{Aside, Killed, Selected, name_of};
 use crate::connection::Gate;
 use crate::error::Fault;
 use crate::incarnation::fresh_epoch;
@@ -23,9 +23,9 @@ const INVALIDATION_TRIES: u32 = 3;
 
 /// One shard of an invalidation, in force.
 struct Marked {
-    /// Indexes that wait to be reclaimed.
-    asides: Vec<Aside>,
-    /// Whether they are all. What else was killed is left to its expiry.
+    /// What waits to be reclaimed.
+    killed: Option<Killed>,
+    /// Whether that is all. What else was killed is left to its expiry.
     complete: bool,
 }
 
@@ -43,7 +43,7 @@ impl Inner {
         };
         // URI tags have no index: what carries them is left to its overwriting or expiry.
         let indexed = chunks.iter().all(Selected::is_indexed);
-        let mut asides = Vec::new();
+        let mut killed = Vec::new();
         let mut failed: Vec<(u16, Fault)> = Vec::new();
         let mut complete = indexed;
         for chunk in &chunks {
@@ -51,14 +51,14 @@ impl Inner {
             for (shard, outcome) in (0..).zip(join_all(shards).await) {
                 match outcome {
                     Ok(marked) => {
-                        asides.extend(marked.asides);
+                        killed.extend(marked.killed);
                         complete &= marked.complete;
                     }
                     Err(fault) => failed.push((shard, fault)),
                 }
             }
         }
-        let reclaimed = self.reclaim(asides).await;
+        let reclaimed = self.reclaim(killed).await;
         if failed.is_empty() {
             return Ok(Invalidated::new(reclaimed.removed, complete && reclaimed.complete));
         }
@@ -103,12 +103,12 @@ impl Inner {
     ) -> Result<Marked, Fault> {
         let nonce = fresh_epoch()?;
         let mut keys = vec![self.layout.meta(shard).to_owned()];
-        let mut names = Vec::new();
+        let mut asides = Vec::new();
         if with_indexes {
-            for (n, index) in selected.indexes(&self.layout, shard).into_iter().enumerate() {
+            for (n, (tag, index)) in selected.indexes(&self.layout, shard).into_iter().enumerate() {
                 let aside = self.layout.aside(shard, nonce, n);
-                names.push(aside.clone());
-                keys.extend([index, aside]);
+                keys.extend([index, aside.clone()]);
+                asides.push((tag, aside));
             }
         }
         let everything = matches!(selected, Selected::All);
@@ -117,6 +117,7 @@ impl Inner {
             self.layout.shards().to_string(),
             self.settings.max_marks.to_string(),
             if everything { "1" } else { "0" }.to_owned(),
+            self.wants_members().to_string(),
         ];
         args.extend(selected.tags().iter().map(|tag| tag.as_str().to_owned()));
         let script = &self.scripts.invalidate;
@@ -131,22 +132,19 @@ impl Inner {
         if integer(minted)? == 1 {
             tracing::warn!(shard, prefix = self.layout.prefix(), "a new epoch: the shard is cold");
         }
-        let before: Arc<[u64]> = before.iter().map(integer).collect::<Result<_, _>>()?;
-        let mut asides = Vec::new();
-        for (name, moved) in names.into_iter().zip(moved) {
-            if integer(moved)? == 1 {
-                asides.push(Aside {
-                    shard,
-                    name,
-                    epoch,
-                    clock,
-                    floor,
-                    selected: selected.clone(),
-                    before: Arc::clone(&before),
-                });
-            }
-        }
-        Ok(Marked { asides, complete: with_indexes })
+        let before = before.iter().map(integer).collect::<Result<_, _>>()?;
+        let taken_away = asides.into_iter().zip(moved).map(|((tag, name), moved)| {
+            let (taken, left) = match moved {
+                Value::Array(members) => (members.iter().filter_map(name_of).collect(), 0),
+                size => (Vec::new(), usize::try_from(integer(size)?).unwrap_or(usize::MAX)),
+            };
+            Ok(Aside { tag, epoch, clock, taken, name, left })
+        });
+        let mut asides = taken_away.collect::<Result<Vec<_>, Fault>>()?;
+        asides.retain(|aside| aside.members() > 0);
+        let selected = selected.clone();
+        let killed = Killed { shard, epoch, clock, floor, selected, before, asides };
+        Ok(Marked { killed: Some(killed), complete: with_indexes })
     }
 
     /// The last resort of an invalidation: without metadata nothing in the shard is valid, and no
@@ -167,7 +165,7 @@ impl Inner {
                 })
                 .await?;
             match one(&mut answer)? {
-                Value::Int(_) => Ok(Marked { asides: Vec::new(), complete: false }),
+                Value::Int(_) => Ok(Marked { killed: None, complete: false }),
                 Value::ServerError(error) => Err(Fault::server(&error)),
                 _ => Err(Fault::Protocol("UNLINK")),
             }

@@ -27,16 +27,13 @@ use cache_core::tag::Tag;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use self::reclaim::Selected;
+use self::reclaim::{Behind, Line, Selected};
 use crate::builder::{RedisStoreBuilder, Settings};
 use crate::error::{ConnectError, Fault};
 use crate::incarnation::fresh_epoch;
 use crate::layout::Layout;
 use crate::script::Scripts;
 use crate::topology::Topology;
-
-/// Background work at a time: reclaiming left over by invalidations.
-const BACKGROUND: usize = 4;
 
 /// Entries kept in Redis ≥ 7.0: single node, Sentinel or Cluster. See the
 /// [crate documentation](crate).
@@ -53,7 +50,10 @@ struct Inner {
     scripts: Scripts,
     settings: Settings,
     clock: Arc<dyn Clock>,
-    background: Arc<Semaphore>,
+    /// Who reclaims before an invalidation returns.
+    line: Line,
+    /// What is reclaimed later.
+    behind: Behind,
     sweeping: Arc<Semaphore>,
     puts: AtomicU64,
 }
@@ -97,7 +97,8 @@ impl RedisStore {
                 scripts: Scripts::new(),
                 settings,
                 clock,
-                background: Arc::new(Semaphore::new(BACKGROUND)),
+                line: Line::default(),
+                behind: Behind::default(),
                 sweeping: Arc::new(Semaphore::new(1)),
                 puts: AtomicU64::new(puts),
             }),
@@ -196,7 +197,7 @@ impl Store for RedisStore {
     }
 
     async fn close(&self) {
-        self.inner.background.close();
+        self.inner.behind.close();
         self.inner.sweeping.close();
         self.inner.topology.close();
     }

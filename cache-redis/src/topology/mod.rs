@@ -100,6 +100,11 @@ impl Topology {
         }
     }
 
+    /// Whether shards are on several servers.
+    pub(crate) const fn is_cluster(&self) -> bool {
+        matches!(self.place, Place::Cluster { .. })
+    }
+
     /// Sends a pipeline to the shard's node and returns its replies, as many as commands.
     pub(crate) async fn call(self: &Arc<Self>, call: &Call<'_>) -> Result<Answer, Fault> {
         let mut asked: Option<Arc<Node>> = None;

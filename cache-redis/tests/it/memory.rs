@@ -90,9 +90,10 @@ fn expire_indexes(server: &Server) {
         repeat
           local page = redis.call('SCAN', cursor, 'COUNT', 1000, 'TYPE', 'set')
           for _, name in ipairs(page[2]) do
-            if redis.call('PTTL', name) > 4500000 then return redis.error_reply(name) end
-            if redis.call('PTTL', name) < 0 then return redis.error_reply(name) end
-            redis.call('PEXPIRE', name, 1)
+            local left = redis.call('PTTL', name)
+            if left > 4500000 or left < 0 then return redis.error_reply(name) end
+            -- What was set aside is being reclaimed, and says what is still to go.
+            if not string.find(name, '}:r:', 1, true) then redis.call('PEXPIRE', name, 1) end
           end
           cursor = page[1]
         until cursor == '0'

@@ -68,6 +68,75 @@ async fn without_budget_it_goes_on_behind() {
     worker.hit("k1", "fresh").await;
 }
 
+/// Nobody waits for a count that would not be complete, nor competes with the work behind.
+#[tokio::test]
+async fn what_the_budget_cannot_do_is_not_begun() {
+    let server = Server::start(&[]);
+    let budget = || patient(&server.url()).with_reclaim_budget(50, Duration::from_secs(5));
+    let worker = Worker::of(budget()).await;
+    for n in 0..60 {
+        worker.fill(&format!("k{n}"), &["t"], "body").await;
+    }
+    let done = worker.invalidate(&["t"]).await;
+    assert_eq!((done.removed, done.complete), (0, false));
+    // The metadata and the index of all.
+    settles(&server, 2).await;
+    // Another process, which surely has nothing left to do.
+    let worker = Worker::of(budget()).await;
+    for n in 0..50 {
+        worker.fill(&format!("k{n}"), &["t"], "body").await;
+    }
+    let done = worker.invalidate(&["t"]).await;
+    assert_eq!((done.removed, done.complete), (50, true));
+}
+
+/// Steps behind are shared by indexes, each with its own invalidation.
+#[tokio::test]
+async fn many_small_indexes_behind() {
+    let server = Server::start(&[]);
+    let builder = patient(&server.url()).with_reclaim_budget(0, Duration::ZERO);
+    let worker = Worker::of(builder).await;
+    for n in 0..300 {
+        worker.fill(&format!("k{n}"), &[&format!("t{}", n % 100)], "body").await;
+    }
+    for tag in 0..100 {
+        worker.invalidate(&[&format!("t{tag}")]).await;
+        // One filled anew, one filled anew under a tag whose turn is over or yet to come.
+        worker.fill(&format!("k{tag}"), &[&format!("t{tag}")], "fresh").await;
+        worker.fill(&format!("k{}", tag + 100), &["other"], "fresh").await;
+    }
+    // Metadata, entries, the indexes of 100 tags, of `other` and of all.
+    settles(&server, 1 + 200 + 102).await;
+    for n in 0..200 {
+        worker.hit(&format!("k{n}"), "fresh").await;
+    }
+}
+
+/// An entry's tags are searched as bytes: what looks like a tag inside another one is none.
+#[tokio::test]
+async fn tags_are_told_apart() {
+    let server = Server::start(&[]);
+    let worker = Worker::at(&server.url()).await;
+    let nested = "x\0\u{3}t:bz";
+    worker.fill("a", &["b"], "old").await;
+    worker.fill("a", &[nested], "new").await;
+    // More tags than one read of an entry takes.
+    let long: Vec<String> = (0..9).map(|n| format!("{n}{}", "l".repeat(100))).collect();
+    let long: Vec<&str> = long.iter().map(String::as_str).chain(["z"]).collect();
+    for n in 0..3 {
+        worker.fill(&format!("long{n}"), &long, "body").await;
+    }
+    assert_eq!(worker.invalidate(&["b"]).await.removed, 0);
+    worker.hit("a", "new").await;
+    assert_eq!(worker.invalidate(&["z"]).await.removed, 3);
+    worker.fill("long", &long, "body").await;
+    // Many at once.
+    let many = ["q", "r", "s", "u", nested, "z"];
+    let done = worker.invalidate(&many).await;
+    assert_eq!((done.removed, done.complete), (2, true));
+    settles(&server, 1 + 11).await;
+}
+
 #[tokio::test]
 async fn everything_goes_by_itself() {
     let server = Server::start(&[]);
