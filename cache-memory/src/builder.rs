@@ -86,8 +86,9 @@ impl MemoryStoreBuilder {
     }
 
     /// Bounds the removal of entries before `invalidate` returns; 10 000 entries or 20 ms,
-    /// whichever comes first, if not set. The rest is removed behind. The invalidation is in
-    /// force in any case.
+    /// whichever comes first, if not set. The rest is removed behind: all of it at once, if more
+    /// entries carry the tags or earlier invalidations have left work over. The invalidation is
+    /// in force in any case.
     pub fn reclaim_budget(mut self, entries: usize, time: Duration) -> Self {
         self.reclaim_budget = Budget { entries, time };
         self

@@ -5,6 +5,7 @@
 //! `sweep`) takes it up in small steps.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::members::IntoIter;
 #[derive(Debug, Default)]
 pub(crate) struct Reclaim {
     jobs: Mutex<VecDeque<Job>>,
+    /// Jobs that are not done, with the one in somebody's hands.
+    unfinished: AtomicUsize,
     /// Held while a step runs, so that `sweep` does not return while the janitor still holds a
     /// job in its hands.
     at_work: Mutex<()>,
@@ -53,11 +56,26 @@ impl Reclaim {
     }
 
     pub(crate) fn file(&self, job: Job) {
+        self.unfinished.fetch_add(1, Ordering::Relaxed);
         lock(&self.jobs).push_back(job);
     }
 
+    /// Whether work is left over.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.unfinished.load(Ordering::Relaxed) > 0
+    }
+
+    /// The next job; its taker says what is [left](Self::leave) of it.
     pub(crate) fn next(&self) -> Option<Job> {
         lock(&self.jobs).pop_front()
+    }
+
+    /// Takes back what is left of a job, behind the others.
+    pub(crate) fn leave(&self, rest: Option<Job>) {
+        match rest {
+            Some(rest) => lock(&self.jobs).push_back(rest),
+            None => _ = self.unfinished.fetch_sub(1, Ordering::Relaxed),
+        }
     }
 }
 
@@ -65,6 +83,11 @@ impl Budget {
     /// Begins to spend at `now`, a monotonic time.
     pub(crate) fn begin(self, now: Duration) -> Spending {
         Spending { left: self.entries, until: now.saturating_add(self.time) }
+    }
+
+    /// Nothing to spend.
+    pub(crate) const fn none() -> Spending {
+        Spending { left: 0, until: Duration::ZERO }
     }
 }
 

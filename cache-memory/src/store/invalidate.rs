@@ -10,7 +10,7 @@ use super::Inner;
 use super::tidy::STEP;
 use crate::cells::{Claim, Marked};
 use crate::deadlines::Walk;
-use crate::reclaim::Job;
+use crate::reclaim::{Budget, Job, Spending};
 use crate::slot::{Phase, Slot};
 
 impl Inner {
@@ -21,7 +21,7 @@ impl Inner {
         let Marked { claim, members } = self.cells.invalidate(tags);
         // In force. The rest is about memory and the count.
         let now = self.clock.now();
-        let mut spending = self.budget.begin(self.clock.monotonic());
+        let mut spending = self.spend(members.iter().map(ExactSizeIterator::len).sum());
         let (mut removed, mut complete) = (0, true);
         for mut taken in members {
             while taken.len() > 0 && spending.allows_one(|| self.clock.monotonic()) {
@@ -40,7 +40,7 @@ impl Inner {
     pub(super) fn clear(&self) -> Invalidated {
         let claim = self.cells.invalidate_all();
         let now = self.clock.now();
-        let mut spending = self.budget.begin(self.clock.monotonic());
+        let mut spending = self.spend(0);
         let (mut removed, mut complete) = (0, true);
         let mut walk = Walk::default();
         'walk: loop {
@@ -63,6 +63,15 @@ impl Inner {
         let settled = !self.cells.settle(STEP);
         self.finish_later(complete && settled);
         Invalidated::new(removed, complete)
+    }
+
+    /// The budget for at least so many members. Nothing, if it cannot suffice or other work is left
+    /// over: the caller would return late, and the count would be none all the same.
+    fn spend(&self, members: usize) -> Spending {
+        if members > self.budget.entries || self.reclaim.is_behind() {
+            return Budget::none();
+        }
+        self.budget.begin(self.clock.monotonic())
     }
 
     /// Removes a slot for an invalidation that came at `now`, if it is that invalidation's.

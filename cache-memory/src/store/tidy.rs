@@ -25,9 +25,7 @@ impl Inner {
             let (rest, count) = self.work_on(job, limit);
             freed += count;
             more = true;
-            if let Some(rest) = rest {
-                self.reclaim.file(rest);
-            }
+            self.reclaim.leave(rest);
         }
         more |= self.cells.settle(limit);
         if !more {
