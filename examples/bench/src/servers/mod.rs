@@ -15,6 +15,7 @@ mod subject;
 
 pub(crate) use self::client::ask_for_heads;
 use self::process::require;
+pub(crate) use self::process::{cpu_of_this, pin_this_thread};
 use self::round::Pair;
 pub(crate) use self::serve::serve;
 pub(crate) use self::server::Redis;

@@ -9,6 +9,19 @@ use crate::error::Error;
 /// A tick of the kernel's accounting: `USER_HZ` is 100 on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
+/// Keeps this thread, and what it starts from now on, on these cores.
+pub(crate) fn pin_this_thread(cores: &str) -> Result<(), Error> {
+    let thread = std::fs::read_link("/proc/thread-self").map_err(Error::io("/proc/thread-self"))?;
+    let number = thread.file_name().unwrap_or_default();
+    let mut command = Command::new("taskset");
+    let done = command.args(["-p", "-c", cores]).arg(number).stdout(Stdio::null()).status();
+    if done.map_err(Error::io("taskset"))?.success() {
+        Ok(())
+    } else {
+        Err(Error::other(format!("taskset cannot keep a thread on cores {cores}")))
+    }
+}
+
 /// A command that runs on these cores (`0`, `0-1`) and is killed when this program is gone.
 pub(crate) fn pinned(cores: &str, program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
@@ -69,7 +82,7 @@ fn cpu_of_tree(pid: u32) -> Result<Duration, Error> {
 }
 
 /// Processor time of this program and of the children that it has waited for.
-fn cpu_of_this() -> Result<Duration, Error> {
+pub(crate) fn cpu_of_this() -> Result<Duration, Error> {
     ticks_of("self", 4)
 }
 
