@@ -1,6 +1,6 @@
 //! The logical clock, and which of its readings are still out.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,8 +21,38 @@ use crate::stripes::Stripes;
 #[derive(Debug)]
 pub(crate) struct Tickets {
     clock: AtomicU64,
-    /// How often each reading is out.
-    stripes: Stripes<Mutex<BTreeMap<u64, usize>>>,
+    stripes: Stripes<Mutex<Out>>,
+}
+
+/// The readings that are out, in their order, and how often. They are few and mostly the same one;
+/// a list that stays costs less than a tree whose only node comes and goes.
+#[derive(Debug, Default)]
+struct Out(VecDeque<(u64, usize)>);
+
+impl Out {
+    fn add(&mut self, reading: u64) {
+        match self.0.back_mut() {
+            Some((last, count)) if *last == reading => *count += 1,
+            // Readings of one clock, taken under one lock, only rise.
+            _ => self.0.push_back((reading, 1)),
+        }
+    }
+
+    /// Whether that was the last of the oldest one.
+    fn remove(&mut self, reading: u64) -> bool {
+        let Ok(at) = self.0.binary_search_by_key(&reading, |(out, _)| *out) else { return false };
+        let Some((_, count)) = self.0.get_mut(at) else { return false };
+        *count -= 1;
+        let gone = *count == 0;
+        if gone {
+            self.0.remove(at);
+        }
+        gone && at == 0
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        self.0.front().map(|(reading, _)| *reading)
+    }
 }
 
 impl Tickets {
@@ -39,33 +69,18 @@ impl Tickets {
     pub(crate) fn issue(&self, hint: u64) -> u64 {
         let mut out = lock(self.stripes.of(hint));
         let reading = self.clock.load(Ordering::SeqCst);
-        *out.entry(reading).or_insert(0) += 1;
+        out.add(reading);
         reading
     }
 
     /// Takes back one reading issued with the same hint. Whether the horizon may have moved.
     pub(crate) fn release(&self, hint: u64, reading: u64) -> bool {
-        let mut out = lock(self.stripes.of(hint));
-        let oldest = out.first_key_value().is_some_and(|(first, _)| *first == reading);
-        let gone = match out.get_mut(&reading) {
-            Some(count) => {
-                *count = count.saturating_sub(1);
-                *count == 0
-            }
-            None => false,
-        };
-        if gone {
-            out.remove(&reading);
-        }
-        gone && oldest
+        lock(self.stripes.of(hint)).remove(reading)
     }
 
     pub(crate) fn horizon(&self) -> u64 {
         let now = self.clock.load(Ordering::SeqCst);
-        self.stripes
-            .iter()
-            .filter_map(|stripe| lock(stripe).first_key_value().map(|(reading, _)| *reading))
-            .fold(now, u64::min)
+        self.stripes.iter().filter_map(|stripe| lock(stripe).oldest()).fold(now, u64::min)
     }
 }
 

@@ -38,10 +38,10 @@ impl Cool {
         }
     }
 
-    /// Whether it is too early to coalesce requests for `key`.
-    pub(crate) fn contains(&self, key: &Key, now: Duration) -> bool {
+    /// Whether it is too early to coalesce requests for `key`. `now` is asked only if it may be.
+    pub(crate) fn contains(&self, key: &Key, now: impl FnOnce() -> Duration) -> bool {
         let slot = self.slot(key).map_or(0, |slot| slot.load(Ordering::Relaxed));
-        slot & !TIME_MASK == mark(key) && slot & TIME_MASK > millis(now) & TIME_MASK
+        slot != 0 && slot & !TIME_MASK == mark(key) && slot & TIME_MASK > millis(now()) & TIME_MASK
     }
 
     fn slot(&self, key: &Key) -> Option<&AtomicU64> {
@@ -72,8 +72,8 @@ mod tests {
         let (a, b) = (Key::new(Digest::of(b"a")), Key::new(Digest::of(b"b")));
         let start = Duration::from_secs(5);
         cool.add(&a, start);
-        assert!(cool.contains(&a, start + Duration::from_millis(999)));
-        assert!(!cool.contains(&a, start + COOL_FOR));
-        assert!(!cool.contains(&b, start));
+        assert!(cool.contains(&a, || start + Duration::from_millis(999)));
+        assert!(!cool.contains(&a, || start + COOL_FOR));
+        assert!(!cool.contains(&b, || start));
     }
 }

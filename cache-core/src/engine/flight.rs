@@ -9,13 +9,15 @@
 //! A leader that goes away without a verdict (an error, a panic, a dropped future) gives the
 //! verdict `Failed` by being dropped: nobody is left hanging.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as Slot;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::entry::Entry;
@@ -30,19 +32,22 @@ const GENERATIONS: usize = 1024;
 /// All flights of a cache.
 #[derive(Debug)]
 pub(crate) struct Flights {
-    open: DashMap<Key, Arc<Flight>>,
+    open: DashMap<Key, Arc<Flight>, BuildKeyHasher>,
     /// How many flights have ended, per slot. A request reads its slot before it looks up and
     /// again when it has become a leader: a difference means that the answer may be in the store
     /// by now. Keys that share a slot cost each other a few lookups at worst.
     generations: Box<[AtomicU64]>,
 }
 
+/// Most have no follower, and cost no more than this block.
 #[derive(Debug)]
 struct Flight {
-    phase: watch::Sender<Phase>,
+    phase: Mutex<Phase>,
+    /// Wakes the followers when the phase has changed.
+    changed: Notify,
     followers: AtomicUsize,
-    /// By the runtime's own clock, as for every timer: it orders waiting, and decides nothing.
-    since: Instant,
+    /// In monotonic time.
+    since: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -81,22 +86,24 @@ pub(crate) enum Joined {
 impl Default for Flights {
     fn default() -> Self {
         let generations = (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect();
-        Self { open: DashMap::new(), generations }
+        Self { open: DashMap::with_hasher(BuildKeyHasher::default()), generations }
     }
 }
 
 impl Flights {
-    /// Joins the flight for `key`, or opens it. One that is older than `max_fill` has nothing to
-    /// give any more, a handler that hangs or a client that does not read; another takes its place.
+    /// Joins the flight for `key`, or opens it at `now`, in monotonic time. One that is older than
+    /// `max_fill` has nothing to give any more, a handler that hangs or a client that does not read;
+    /// another takes its place.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: Key,
         max_followers: usize,
         max_fill: Duration,
+        now: Duration,
     ) -> Joined {
         match self.open.entry(key) {
-            Slot::Occupied(mut slot) if slot.get().since.elapsed() >= max_fill => {
-                let flight = Arc::new(Flight::new());
+            Slot::Occupied(mut slot) if now.saturating_sub(slot.get().since) >= max_fill => {
+                let flight = Arc::new(Flight::new(now));
                 slot.insert(Arc::clone(&flight));
                 Joined::Lead(Lead { flights: Arc::clone(self), key, flight, ended: false })
             }
@@ -107,15 +114,11 @@ impl Flights {
                     return Joined::Full;
                 }
                 // Read before the leader's close, hence before its put.
-                let early = matches!(*flight.phase.borrow(), Phase::Open | Phase::Streaming(_));
-                Joined::Follow(Follower {
-                    phase: flight.phase.subscribe(),
-                    early,
-                    flight: Arc::clone(flight),
-                })
+                let early = matches!(*flight.phase(), Phase::Open | Phase::Streaming(_));
+                Joined::Follow(Follower { early, flight: Arc::clone(flight) })
             }
             Slot::Vacant(slot) => {
-                let flight = Arc::new(Flight::new());
+                let flight = Arc::new(Flight::new(now));
                 slot.insert(Arc::clone(&flight));
                 Joined::Lead(Lead { flights: Arc::clone(self), key, flight, ended: false })
             }
@@ -140,12 +143,23 @@ impl Flights {
 }
 
 impl Flight {
-    fn new() -> Self {
+    const fn new(now: Duration) -> Self {
         Self {
-            phase: watch::channel(Phase::Open).0,
+            phase: Mutex::new(Phase::Open),
+            changed: Notify::const_new(),
             followers: AtomicUsize::new(0),
-            since: Instant::now(),
+            since: now,
         }
+    }
+
+    fn phase(&self) -> MutexGuard<'_, Phase> {
+        // Only whole values are written under the lock.
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, phase: Phase) {
+        *self.phase() = phase;
+        self.changed.notify_waiters();
     }
 }
 
@@ -161,19 +175,17 @@ pub(crate) struct Lead {
 impl Lead {
     /// Nobody who joins from now on is given this flight's response. Called before the put.
     pub(crate) fn close(&self) {
-        self.flight.phase.send_if_modified(|phase| {
-            if matches!(phase, Phase::Open | Phase::Streaming(_)) {
-                *phase = Phase::Closed;
-            }
+        let mut phase = self.flight.phase();
+        if matches!(*phase, Phase::Open | Phase::Streaming(_)) {
             // Nobody waits for this.
-            false
-        });
+            *phase = Phase::Closed;
+        }
     }
 
     /// The body of the response must be waited for: followers do so for [`STREAM_WAIT`] only, for
     /// it may be endless, or its client slow on purpose.
     pub(crate) fn streams(&self) {
-        self.flight.phase.send_replace(Phase::Streaming(Instant::now()));
+        self.flight.enter(Phase::Streaming(Instant::now()));
     }
 
     /// Ends the flight.
@@ -190,8 +202,8 @@ impl Lead {
         // Another may have taken its place.
         self.flights.open.remove_if(&self.key, |_, flight| Arc::ptr_eq(flight, &self.flight));
         // Who joins does so by the table: from here on nobody joins this one.
-        if self.flight.phase.receiver_count() > 0 {
-            self.flight.phase.send_replace(Phase::Done(verdict));
+        if self.flight.followers.load(Ordering::Acquire) > 0 {
+            self.flight.enter(Phase::Done(verdict));
         }
     }
 }
@@ -205,7 +217,6 @@ impl Drop for Lead {
 /// A request that waits for a flight.
 #[derive(Debug)]
 pub(crate) struct Follower {
-    phase: watch::Receiver<Phase>,
     flight: Arc<Flight>,
     early: bool,
 }
@@ -213,10 +224,10 @@ pub(crate) struct Follower {
 impl Follower {
     /// Waits for the verdict. A follower that joined after the closing is told to look again; one
     /// that waits too long for a streaming body has none.
-    pub(crate) async fn verdict(mut self) -> Verdict {
+    pub(crate) async fn verdict(self) -> Verdict {
         let mut phase =
             self.reach(|phase| matches!(phase, Phase::Done(_) | Phase::Streaming(_))).await;
-        if let Some(Phase::Streaming(since)) = phase {
+        if let Phase::Streaming(since) = phase {
             let done = self.reach(|phase| matches!(phase, Phase::Done(_)));
             match tokio::time::timeout_at(since + STREAM_WAIT, done).await {
                 Ok(done) => phase = done,
@@ -224,20 +235,72 @@ impl Follower {
             }
         }
         match phase {
-            Some(Phase::Done(Verdict::Stored(_))) if !self.early => Verdict::LookAgain,
-            Some(Phase::Done(verdict)) => verdict,
+            Phase::Done(Verdict::Stored(_)) if !self.early => Verdict::LookAgain,
+            Phase::Done(verdict) => verdict,
             _ => Verdict::Failed,
         }
     }
 
-    async fn reach(&mut self, wanted: impl FnMut(&Phase) -> bool) -> Option<Phase> {
-        Some(self.phase.wait_for(wanted).await.ok()?.clone())
+    async fn reach(&self, wanted: impl Fn(&Phase) -> bool) -> Phase {
+        loop {
+            let mut changed = pin!(self.flight.changed.notified());
+            // Before the look at the phase, so that no change is missed.
+            changed.as_mut().enable();
+            if let Some(phase) = self.reached(&wanted) {
+                return phase;
+            }
+            changed.await;
+        }
+    }
+
+    fn reached(&self, wanted: impl Fn(&Phase) -> bool) -> Option<Phase> {
+        let phase = self.flight.phase();
+        wanted(&phase).then(|| phase.clone())
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
         self.flight.followers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Hashes keys, whose hash is a part of a digest already: all that is added is a secret of the
+/// process, so that nobody chooses places.
+#[derive(Clone, Debug)]
+struct BuildKeyHasher(u64);
+
+impl Default for BuildKeyHasher {
+    fn default() -> Self {
+        Self(RandomState::new().hash_one(0) | 1)
+    }
+}
+
+impl BuildHasher for BuildKeyHasher {
+    type Hasher = KeyHasher;
+
+    fn build_hasher(&self) -> KeyHasher {
+        KeyHasher { secret: self.0, hash: 0 }
+    }
+}
+
+struct KeyHasher {
+    secret: u64,
+    hash: u64,
+}
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.hash
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let mixed = (self.hash ^ number).wrapping_mul(self.secret);
+        self.hash = mixed ^ (mixed >> 32);
     }
 }
 
@@ -252,14 +315,18 @@ mod tests {
         Key::new(Digest::of(b"k"))
     }
 
-    #[tokio::test(start_paused = true)]
+    const NOW: Duration = Duration::from_secs(1000);
+
+    #[tokio::test]
     async fn a_flight_that_can_no_longer_be_stored_makes_room_for_another() {
         let flights = Arc::new(Flights::default());
-        let Joined::Lead(old) = flights.join(key(), 1, FILL) else { panic!("first leads") };
-        tokio::time::advance(FILL).await;
-        let Joined::Lead(new) = flights.join(key(), 1, FILL) else { panic!("another leads") };
+        let Joined::Lead(old) = flights.join(key(), 1, FILL, NOW) else { panic!("first leads") };
+        let later = NOW + FILL;
+        let Joined::Lead(new) = flights.join(key(), 1, FILL, later) else {
+            panic!("another leads")
+        };
         drop(old);
-        let joined = flights.join(key(), 1, FILL);
+        let joined = flights.join(key(), 1, FILL, later);
         assert!(matches!(joined, Joined::Follow(_)), "the old one's end is not the new one's");
         drop(new);
         assert!(flights.open.is_empty());
@@ -268,26 +335,28 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_leader_releases_its_followers_and_the_key() {
         let flights = Arc::new(Flights::default());
-        let Joined::Lead(lead) = flights.join(key(), 1, FILL) else { panic!("first leads") };
-        let Joined::Follow(follower) = flights.join(key(), 1, FILL) else {
+        let Joined::Lead(lead) = flights.join(key(), 1, FILL, NOW) else { panic!("first leads") };
+        let Joined::Follow(follower) = flights.join(key(), 1, FILL, NOW) else {
             panic!("second follows")
         };
-        assert!(matches!(flights.join(key(), 1, FILL), Joined::Full));
+        assert!(matches!(flights.join(key(), 1, FILL, NOW), Joined::Full));
         let before = flights.generation(&key());
         drop(lead);
         assert!(matches!(follower.verdict().await, Verdict::Failed));
         assert_eq!(flights.generation(&key()), before + 1);
-        assert!(matches!(flights.join(key(), 1, FILL), Joined::Lead(_)));
+        assert!(matches!(flights.join(key(), 1, FILL, NOW), Joined::Lead(_)));
         assert!(flights.open.is_empty());
     }
 
     #[tokio::test]
     async fn a_late_follower_looks_for_itself() {
         let flights = Arc::new(Flights::default());
-        let Joined::Lead(lead) = flights.join(key(), 9, FILL) else { panic!("first leads") };
-        let Joined::Follow(early) = flights.join(key(), 9, FILL) else { panic!("second follows") };
+        let Joined::Lead(lead) = flights.join(key(), 9, FILL, NOW) else { panic!("first leads") };
+        let Joined::Follow(early) = flights.join(key(), 9, FILL, NOW) else {
+            panic!("second follows")
+        };
         lead.close();
-        let Joined::Follow(late) = flights.join(key(), 9, FILL) else { panic!("third waits") };
+        let Joined::Follow(late) = flights.join(key(), 9, FILL, NOW) else { panic!("third waits") };
         let entry = Entry::new(
             key(),
             crate::tag::Tags::default(),

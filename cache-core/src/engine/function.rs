@@ -88,11 +88,11 @@ impl<'c> Flight<'c> {
         let alone = |ticket| Right::Compute(Permit { ticket, lead: None });
         let Coalesce::On { wait, max_followers } = self.coalesce else { return alone(ticket) };
         // What could not be stored a moment ago cannot be shared: waiting would gain nothing.
-        let cool = inner.cool.contains(&self.key, inner.clock.monotonic());
+        let cool = inner.cool.contains(&self.key, || inner.clock.monotonic());
         if ticket.is_err() || self.flights == MAX_FLIGHTS || cool {
             return alone(ticket);
         }
-        match inner.flights.join(self.key, max_followers, max_fill) {
+        match inner.flights.join(self.key, max_followers, max_fill, inner.clock.monotonic()) {
             Joined::Full => alone(ticket),
             Joined::Lead(lead) => {
                 let landed = inner.flights.generation(&self.key) != self.generation;

@@ -412,7 +412,7 @@ impl Route {
             return None;
         }
         let Shared { cache, rules, .. } = &*self.shared;
-        match cache.flights.join(miss.key, 0, rules.max_fill) {
+        match cache.flights.join(miss.key, 0, rules.max_fill, cache.clock.monotonic()) {
             Joined::Lead(lead) => Some(Refresh { route: self.clone(), planned, miss, lead }),
             Joined::Follow(_) | Joined::Full => None,
         }
@@ -428,10 +428,11 @@ impl Route {
         let alone = fill.ticket.is_err()
             || tries.flights == MAX_FLIGHTS
             || fill.reason == Reason::RequestDirective;
-        if alone || cache.cool.contains(&fill.miss.key, cache.clock.monotonic()) {
+        if alone || cache.cool.contains(&fill.miss.key, || cache.clock.monotonic()) {
             return Flown::Run(None, None);
         }
-        let follower = match cache.flights.join(fill.miss.key, max_followers, rules.max_fill) {
+        let now = cache.clock.monotonic();
+        let follower = match cache.flights.join(fill.miss.key, max_followers, rules.max_fill, now) {
             Joined::Lead(lead) => {
                 let landed = cache.flights.generation(&fill.planned.key) != generation;
                 if !landed || tries.lookups == MAX_LOOKUPS {
