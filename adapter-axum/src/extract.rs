@@ -5,8 +5,8 @@ use std::ops::Deref;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use cache_core::Wishes;
-use http::StatusCode;
 use http::request::Parts;
+use http::{Extensions, StatusCode};
 
 use crate::cache::Cache;
 
@@ -14,7 +14,32 @@ impl<S: Send + Sync> FromRequestParts<S> for Cache {
     type Rejection = MissingCache;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, MissingCache> {
-        parts.extensions.get().cloned().ok_or(MissingCache)
+        // What `Cache::extension` has laid inside of a cached route comes first.
+        let within = || parts.extensions.get().map(|handles: &Handles| &handles.cache);
+        parts.extensions.get().or_else(within).cloned().ok_or(MissingCache)
+    }
+}
+
+/// What a cached route leaves with a request for these extractors: together, since each thing in a
+/// request's extensions costs a place of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Handles {
+    pub(crate) cache: Cache,
+    pub(crate) wishes: Option<Wishes>,
+}
+
+impl Handles {
+    /// Those of the cached route that a request is in.
+    pub(crate) fn wishes_in(extensions: &Extensions) -> Option<&Wishes> {
+        extensions.get::<Self>()?.wishes.as_ref()
+    }
+
+    /// Replaces what an outer route has left; its wishes stay if there are no others.
+    pub(crate) fn put(cache: Cache, wishes: Option<Wishes>, extensions: &mut Extensions) {
+        extensions.remove::<Cache>();
+        let outer = extensions.remove::<Self>();
+        let wishes = wishes.or_else(|| outer?.wishes);
+        extensions.insert(Self { cache, wishes });
     }
 }
 
@@ -48,7 +73,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ResponseCache {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.extensions.get().cloned().unwrap_or_default()))
+        Ok(Self(Handles::wishes_in(&parts.extensions).cloned().unwrap_or_default()))
     }
 }
 

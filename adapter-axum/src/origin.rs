@@ -12,6 +12,7 @@ use tower_service::Service;
 
 use crate::body::{Incoming, read};
 use crate::cache::Cache;
+use crate::extract::Handles;
 
 /// What is known of a request beside what its own head says.
 #[derive(Debug, Default)]
@@ -66,7 +67,7 @@ impl Sight {
             .with_extensions(request.extensions())
             .with_routed(request.uri())
             .with_body(!request.body().is_end_stream())
-            .with_outer(request.extensions().get())
+            .with_outer(Handles::wishes_in(request.extensions()))
     }
 }
 
@@ -115,10 +116,7 @@ where
                 }
             }
         }
-        if let Some(wishes) = changes.wishes {
-            self.request.extensions_mut().insert(wishes);
-        }
-        self.request.extensions_mut().insert(self.cache);
+        Handles::put(self.cache, changes.wishes, self.request.extensions_mut());
         std::future::poll_fn(|cx| self.inner.poll_ready(cx)).await?;
         Ok(self.inner.call(self.request).await?.into_response().map(Incoming))
     }

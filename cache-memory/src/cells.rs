@@ -46,7 +46,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cache_core::store::{Stamp, Ticket};
-use cache_core::tag::Tag;
+use cache_core::tag::{Tag, TagKind};
 use dashmap::DashMap;
 use quick_cache::DefaultHashBuilder;
 
@@ -282,7 +282,10 @@ impl Cells {
     }
 
     fn intern_one(&self, tag: &Tag) -> Arc<Cell> {
-        if let Some(cell) = self.map.get(tag) {
+        // The tag of a key is new, mostly; another one is shared, and many look for it.
+        if tag.kind() != TagKind::Key
+            && let Some(cell) = self.map.get(tag)
+        {
             return Arc::clone(&cell);
         }
         Arc::clone(&self.map.entry(tag.clone()).or_default())

@@ -181,6 +181,7 @@ mutants! {
         mark_outlives_its_entries
     ],
     TryLookupUnchecked: [try_lookup_agrees_with_lookup],
+    TryPutUnchecked: [try_put_agrees_with_put],
     StaleHidden: [
         begin_before_refresh freshness_is_not_the_stores stale_window_respects_marks
     ],

@@ -2,49 +2,61 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::SystemTime;
 
-use bytes::{Bytes, BytesMut};
-use http::header::{self, HeaderMap, HeaderValue};
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::budget::Reserved;
 use super::cache::Inner;
 use super::flight::{Lead, Verdict};
 use super::recall::Known;
-use super::route::{Kept, Route, Shared};
+use super::route::{Route, Shared};
+use super::run::{Fill, Run};
 use super::seek::variant_key;
 use crate::entry::{Content, Entry, StoredHead};
 use crate::field::entity_tag;
 use crate::key::Key;
 use crate::key::vary::{Presented, VariantRecord};
+use crate::policy::Rules;
 use crate::policy::freshness::keep_until;
 use crate::policy::plan::{Planned, all_tags};
 use crate::policy::setting::EtagRule;
-use crate::policy::storable::{Storable, content_length, contradicts_length};
+use crate::policy::storable::{Stated, Storable, StoredForm};
 use crate::reason::Reason;
 use crate::store::{PutOutcome, StoreError, Ticket};
 use crate::tag::{Tag, TagKind, Tags};
-use crate::wishes::Wishes;
 
-/// A put under way. It says whether the response is stored.
-pub(crate) type Putting = Pin<Box<dyn Future<Output = Result<(), Reason>> + Send>>;
+/// A put that is done, or under way. It says whether the response is stored.
+pub(crate) enum Putting {
+    Done(Result<(), Reason>),
+    Waiting(Pin<Box<dyn Future<Output = Result<(), Reason>> + Send>>),
+}
+
+impl Future for Putting {
+    type Output = Result<(), Reason>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Reason>> {
+        match &mut *self {
+            Self::Done(stored) => Poll::Ready(*stored),
+            Self::Waiting(putting) => putting.as_mut().poll(cx),
+        }
+    }
+}
 
 /// A response that is being stored: everything but its body, and the body so far.
 #[derive(Debug)]
 pub(crate) struct Recording {
     pub(crate) route: Route,
-    pub(crate) kept: Box<Kept>,
-    pub(crate) planned: Planned,
-    pub(crate) ticket: Ticket,
-    pub(crate) lead: Option<Lead>,
-    pub(crate) record: Option<(VariantRecord, SystemTime)>,
+    /// With the ticket, until the entry is put.
+    pub(crate) fill: Box<Fill>,
+    pub(crate) run: Box<Run>,
     pub(crate) storable: Storable,
     pub(crate) status: StatusCode,
-    /// As they will be stored.
-    pub(crate) headers: HeaderMap,
-    pub(crate) tags: Vec<Tag>,
-    pub(crate) wishes: Wishes,
+    /// Its fields as they will be stored.
+    pub(crate) form: StoredForm,
     /// How long the body says it is.
     pub(crate) announced: Option<u64>,
     pub(crate) body: Recorded,
@@ -63,12 +75,11 @@ pub(crate) enum Recorded {
 #[derive(Debug)]
 pub(crate) struct Sealed {
     route: Route,
-    planned: Planned,
-    /// Until it is put.
-    ticket: Option<Ticket>,
-    lead: Option<Lead>,
-    record: Option<(VariantRecord, SystemTime)>,
+    /// With the ticket, until the entry is put.
+    fill: Box<Fill>,
     pub(crate) entry: Entry,
+    /// The entity tag that the cache has given it.
+    pub(crate) etag: Option<HeaderValue>,
 }
 
 impl Recording {
@@ -77,7 +88,7 @@ impl Recording {
     /// An error says why recording must end; [`abandon`](Self::abandon) is then due.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), Reason> {
         let Shared { cache, rules, .. } = &*self.route.shared;
-        if self.ticket.is_overdue(cache.clock.monotonic()) {
+        if self.fill.ticket.as_ref().is_ok_and(|it| it.is_overdue(cache.clock.monotonic())) {
             return Err(Reason::TooOld);
         }
         if let Recorded::Copied(copy, reserved) = &mut self.body {
@@ -97,26 +108,20 @@ impl Recording {
     pub(crate) fn is_complete(&self) -> bool {
         match &self.body {
             Recorded::Whole(_) => true,
-            Recorded::Copied(copy, _) => content_length(&self.headers) == Some(copy.len() as u64),
+            Recorded::Copied(copy, _) => self.form.length == Stated::Length(copy.len() as u64),
         }
     }
 
     /// Ends without storing.
     pub(crate) fn abandon(self, reason: Reason) {
-        give_up(&self.route.shared.cache, self.ticket.key(), self.lead, reason);
+        let Fill { miss, lead, .. } = *self.fill;
+        give_up(&self.route.shared.cache, &miss.key, lead, reason);
     }
 
     /// Makes the entry. On an error the flight has been told.
-    pub(crate) fn seal(mut self: Box<Self>) -> Result<Box<Sealed>, Reason> {
+    pub(crate) fn seal(mut self) -> Result<Sealed, Reason> {
         match self.entry() {
-            Ok(entry) => Ok(Box::new(Sealed {
-                route: self.route,
-                planned: self.planned,
-                ticket: Some(self.ticket),
-                lead: self.lead,
-                record: self.record,
-                entry,
-            })),
+            Ok((entry, etag)) => Ok(Sealed { route: self.route, fill: self.fill, entry, etag }),
             Err(reason) => {
                 self.abandon(reason);
                 Err(reason)
@@ -124,8 +129,10 @@ impl Recording {
         }
     }
 
-    fn entry(&mut self) -> Result<Entry, Reason> {
+    fn entry(&mut self) -> Result<(Entry, Option<HeaderValue>), Reason> {
         let rules = &self.route.shared.rules;
+        let Run { kept, wishes, .. } = &*self.run;
+        let fill = &mut *self.fill;
         let body = match std::mem::replace(&mut self.body, Recorded::Whole(Bytes::new())) {
             Recorded::Whole(body) => body,
             Recorded::Copied(mut copy, _) => {
@@ -133,91 +140,129 @@ impl Recording {
                 Bytes::from(copy)
             }
         };
-        let shortened = self.kept.method != Method::HEAD
-            && self.announced.is_some_and(|announced| announced != body.len() as u64);
-        if shortened || contradicts_length(&self.kept.method, &self.headers, body.len()) {
+        let length = body.len() as u64;
+        let contradicted = ![Stated::Nothing, Stated::Length(length)].contains(&self.form.length)
+            || self.announced.is_some_and(|announced| announced != length);
+        if kept.method != Method::HEAD && contradicted {
             return Err(Reason::BodyFailed);
         }
         // A handler may go on adding tags while its body streams.
-        let wishes = self.wishes.take();
+        let wishes = wishes.take();
         if wishes.refuse || wishes.failed {
             return Err(if wishes.refuse { Reason::Handler } else { Reason::Tags });
         }
-        let tags = all_tags(std::mem::take(&mut self.tags), &wishes.tags)?;
-        let known = self.record.as_ref().map(|(record, _)| record.clone()).unwrap_or_default();
-        let names = known.union(&self.storable.nominated).ok_or(Reason::Vary)?;
-        let mut headers = std::mem::take(&mut self.headers);
-        let has_content = !self.planned.is_head;
-        let etag_is_ours =
-            has_content && rules.etag != EtagRule::Off && !headers.contains_key(header::ETAG);
-        if etag_is_ours {
-            let weak = rules.etag == EtagRule::Weak;
-            headers.insert(header::ETAG, entity_tag::generate(&body, weak));
+        let tags = all_tags(std::mem::take(&mut fill.tags), &wishes.tags)?;
+        let known = fill.miss.record.as_ref().map(|(record, _)| record.clone());
+        let names = known.unwrap_or_default().union(&self.storable.nominated);
+        let names = names.ok_or(Reason::Vary)?;
+        let mut fields = std::mem::take(&mut self.form.fields);
+        let weak = rules.etag == EtagRule::Weak;
+        let etag = makes_etag(rules, fill.planned.is_head, self.form.has_etag)
+            .then(|| entity_tag::generate(&body, weak));
+        if let Some(etag) = &etag {
+            fields.add(&header::ETAG, etag);
         }
         // What is stored whole is served in parts (RFC 9110 §14.3).
-        let divisible = self.kept.method == Method::GET && self.status == StatusCode::OK;
-        if divisible && !headers.contains_key(header::ACCEPT_RANGES) {
-            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        let divisible = kept.method == Method::GET && self.status == StatusCode::OK;
+        if divisible && !self.form.has_accept_ranges {
+            fields.add(&header::ACCEPT_RANGES, &HeaderValue::from_static("bytes"));
         }
-        let request = self.kept.head();
-        let key = variant_key(
-            self.planned.key,
-            &names,
-            self.planned.is_head,
-            &request,
-            rules.vary_values,
-        );
+        let request = kept.head();
+        let planned = &fill.planned;
+        let key = variant_key(planned.key, &names, planned.is_head, &request, rules.vary_values);
         let life = self.storable.life;
         let presented = Presented::take(&names, request.headers());
-        let mut head = StoredHead::new(self.status, headers, life, presented);
-        head.etag_is_ours = etag_is_ours;
+        let mut head = StoredHead::packed(self.status, fields.finish(), life, presented);
+        head.etag_is_ours = etag.is_some();
         let keep = keep_until(&life, self.storable.keep);
-        Ok(Entry::new(key, tags, keep, Content::Response(head), body))
+        Ok((Entry::new(key, tags, keep, Content::Response(head), body), etag))
     }
 }
 
+/// Whether the cache gives the response an entity tag.
+fn makes_etag(rules: &Rules, is_head: bool, has_one: bool) -> bool {
+    !is_head && rules.etag != EtagRule::Off && !has_one
+}
+
+/// The bytes of the fields that a response may get at the end of its body.
+pub(crate) fn room_for_late_fields(rules: &Rules, planned: &Planned) -> usize {
+    // Number and length of either, the longer entity tag, and what `Accept-Ranges` says.
+    let etag = if makes_etag(rules, planned.is_head, false) { 2 + 68 } else { 0 };
+    etag + 2 + "bytes".len()
+}
+
 impl Sealed {
-    /// Closes the flight, puts the entry, and ends the flight with the verdict.
-    pub(crate) fn put(mut self: Box<Self>) -> Putting {
+    /// Closes the flight, puts the entry, and ends the flight with the verdict: at once, if the
+    /// store does not wait.
+    pub(crate) fn put(mut self) -> Putting {
         #[cfg(feature = "mutants")]
         let broken = self.break_flight();
         #[cfg(not(feature = "mutants"))]
         let broken = false;
-        if let Some(lead) = self.lead.as_ref().filter(|_| !broken) {
+        if let Some(lead) = self.fill.lead.as_ref().filter(|_| !broken) {
             lead.close();
         }
-        Box::pin(async move {
-            let lead = self.lead.take();
-            let limit = self.route.shared.cache.store_timeout;
-            let stored = match tokio::time::timeout(limit, self.store()).await {
-                Ok(stored) => stored,
-                Err(_) => Err(Reason::StoreTimeout),
-            };
-            let Self { route, planned, entry, .. } = *self;
-            let cache = &route.shared.cache;
-            match stored {
-                Ok(()) => {
-                    cache.counters.stored.one();
-                    if entry.response().is_some_and(|stored| stored.life().is_over_at_once()) {
-                        // Each request validates it for itself: waiting gains nothing.
-                        cache.cool.add(&entry.key(), cache.clock.monotonic());
-                    }
-                    cache.recall.set(planned.key.primary(), known(&entry));
-                    if let Some(lead) = lead {
-                        lead.end(Verdict::Stored(entry));
-                    }
-                }
-                Err(reason @ (Reason::Superseded | Reason::TooOld)) => {
-                    cache.counters.not_stored.one();
-                    cache.counters.reason(reason);
-                    if let Some(lead) = lead {
-                        lead.end(Verdict::LookAgain);
-                    }
-                }
-                Err(reason) => give_up(cache, &entry.key(), lead, reason),
+        match self.try_put() {
+            Some(stored) => {
+                self.tell(stored);
+                Putting::Done(stored)
             }
-            stored
-        })
+            None => Putting::Waiting(Box::pin(self.put_slowly())),
+        }
+    }
+
+    fn try_put(&mut self) -> Option<Result<(), Reason>> {
+        if self.has_variants() {
+            return None;
+        }
+        let Ok(ticket) = self.take_ticket() else { return Some(Err(Reason::Superseded)) };
+        match self.route.shared.cache.store.try_put(ticket, self.entry.clone()) {
+            Ok(outcome) => Some(verdict(outcome)),
+            Err((ticket, _)) => {
+                self.fill.ticket = Ok(ticket);
+                None
+            }
+        }
+    }
+
+    async fn put_slowly(mut self) -> Result<(), Reason> {
+        let limit = self.route.shared.cache.store_timeout;
+        let stored = match tokio::time::timeout(limit, self.store()).await {
+            Ok(stored) => stored,
+            Err(_) => Err(Reason::StoreTimeout),
+        };
+        if stored.is_ok() {
+            let primary = self.fill.planned.key;
+            self.route.shared.cache.recall.set(primary.primary(), known(&self.entry));
+        }
+        self.tell(stored);
+        stored
+    }
+
+    /// Counts what has become of the entry, and tells the flight.
+    fn tell(self, stored: Result<(), Reason>) {
+        let Self { route, fill, entry, .. } = self;
+        let cache = &route.shared.cache;
+        match stored {
+            Ok(()) => {
+                cache.counters.stored.one();
+                if entry.response().is_some_and(|stored| stored.life().is_over_at_once()) {
+                    // Each request validates it for itself: waiting gains nothing.
+                    cache.cool.add(&entry.key(), cache.clock.monotonic());
+                }
+                if let Some(lead) = fill.lead {
+                    lead.end(Verdict::Stored(entry));
+                }
+            }
+            Err(reason @ (Reason::Superseded | Reason::TooOld)) => {
+                cache.counters.not_stored.one();
+                cache.counters.reason(reason);
+                if let Some(lead) = fill.lead {
+                    lead.end(Verdict::LookAgain);
+                }
+            }
+            Err(reason) => give_up(cache, &entry.key(), fill.lead, reason),
+        }
     }
 
     /// Whether the flight is left open, by one mutant or the other.
@@ -226,22 +271,30 @@ impl Sealed {
         use super::mutant::Mutant;
         let mutant = self.route.shared.cache.mutant;
         if mutant == Some(Mutant::NoVerdict)
-            && let Some(lead) = self.lead.take()
+            && let Some(lead) = self.fill.lead.take()
         {
             lead.end(Verdict::Stored(self.entry.clone()));
         }
         mutant == Some(Mutant::ClosedAfterPut)
     }
 
+    fn has_variants(&self) -> bool {
+        self.entry.response().is_some_and(|stored| !stored.presented.is_empty())
+    }
+
+    fn take_ticket(&mut self) -> Result<Ticket, Reason> {
+        let ticket = std::mem::replace(&mut self.fill.ticket, Err(Reason::Superseded));
+        Ok(ticket.map_err(|_| Reason::Superseded)?.for_variant(self.entry.key()))
+    }
+
     async fn store(&mut self) -> Result<(), Reason> {
         let cache = &self.route.shared.cache;
-        if self.entry.response().is_some_and(|stored| !stored.presented.is_empty()) {
-            let primary = Key::new(*self.planned.key.primary());
+        if self.has_variants() {
+            let primary = Key::new(*self.fill.planned.key.primary());
             Box::pin(self.ensure_record(cache, primary)).await?;
         }
-        let Some(ticket) = self.ticket.take() else { return Err(Reason::Superseded) };
-        let ticket = ticket.for_variant(self.entry.key());
-        put(cache, ticket, self.entry.clone()).await
+        let ticket = self.take_ticket()?;
+        put(&self.route.shared.cache, ticket, self.entry.clone()).await
     }
 
     /// Sees to it that the record of nominated fields leads to this variant.
@@ -251,7 +304,7 @@ impl Sealed {
         let Some(variant) = key.variant() else { return Ok(()) };
         let names: Vec<_> = stored.presented.names().cloned().collect();
         let needed = self.entry.keep_until();
-        let (record, until) = match &self.record {
+        let (record, until) = match &self.fill.miss.record {
             Some((record, until)) => (record.clone(), *until),
             None => (VariantRecord::default(), SystemTime::UNIX_EPOCH),
         };
@@ -286,7 +339,11 @@ pub(crate) async fn forget(cache: &Inner, key: Key) -> Result<(), Reason> {
 }
 
 async fn put(cache: &Inner, ticket: Ticket, entry: Entry) -> Result<(), Reason> {
-    match ask(cache, "put", cache.store.put(ticket, entry)).await? {
+    verdict(ask(cache, "put", cache.store.put(ticket, entry)).await?)
+}
+
+fn verdict(outcome: PutOutcome) -> Result<(), Reason> {
+    match outcome {
         PutOutcome::Stored => Ok(()),
         PutOutcome::Superseded => Err(Reason::Superseded),
         PutOutcome::Refused(why) => Err(why.into()),
@@ -320,19 +377,5 @@ pub(crate) fn give_up(cache: &Inner, key: &Key, lead: Option<Lead>, reason: Reas
     cache.cool.add(key, cache.clock.monotonic());
     if let Some(lead) = lead {
         lead.end(Verdict::NotStored);
-    }
-}
-
-pub(crate) fn joined(mut chunks: Vec<Bytes>) -> Bytes {
-    match chunks.len() {
-        0 => Bytes::new(),
-        1 => chunks.remove(0),
-        _ => {
-            let mut whole = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
-            for chunk in &chunks {
-                whole.extend_from_slice(chunk);
-            }
-            whole.freeze()
-        }
     }
 }

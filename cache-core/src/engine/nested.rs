@@ -31,7 +31,7 @@ impl Route {
     {
         let Shared { cache, rules, .. } = &*self.shared;
         self.confide(outer, &origin.head()).await;
-        let kept = Kept::of(&origin.head(), rules.code.store_if.is_some());
+        let kept = Box::new(Kept::of(&origin.head(), rules.code.store_if.is_some()));
         let fields = plan::changed_fields(rules, &kept.headers, false, Validators::default());
         let changes = Changes { fields, wishes: None };
         let asked = cache.clock.now();

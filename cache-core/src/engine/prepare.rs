@@ -1,49 +1,37 @@
 //! What a run of the handler needs: the right to store its answer, the tags that follow from the
 //! request, and what it may be asked to confirm.
 
-use http::header;
-
 use super::fill::ask;
 use super::route::{Route, Shared};
 use super::run::Fill;
 use super::seek::Miss;
 use crate::entry::{Entry, StoredHead};
+use crate::field::notes::Noted;
 use crate::head::RequestHead;
 use crate::policy::plan::{self, Planned};
 use crate::reason::Reason;
 use crate::store::Lookup;
+
+/// No reason of any response's: the store is to be asked first.
+const NO_TICKET_YET: Reason = Reason::Absent;
 
 impl Route {
     /// Everything that a run of the handler needs, a ticket above all.
     pub(super) async fn prepare(
         &self,
         planned: Planned,
-        mut miss: Miss,
+        miss: Miss,
         head: &RequestHead<'_>,
         background: bool,
     ) -> Box<Fill> {
         let Shared { cache, rules, .. } = &*self.shared;
-        let reason = miss.reason;
         let with_found = miss.ticket.is_some();
-        let store_failed =
-            matches!(reason, Reason::StoreUnavailable | Reason::StoreTimeout | Reason::StoreError);
-        let (tags, ticket) = match plan::tags(rules, head, &planned) {
-            Err(reason) => {
-                self.complain(reason);
-                (Vec::new(), Err(reason))
-            }
-            // The handler may answer in parts; and a part of something large is not fetched whole,
-            // but where what is whole already is to be refreshed.
-            Ok(tags) if head.headers().contains_key(header::RANGE) && !background => {
-                (tags, Err(Reason::Range))
-            }
-            Ok(tags) => match miss.ticket.take() {
-                Some(ticket) => (tags, Ok(ticket)),
-                None if store_failed => (tags, Err(reason)),
-                None => (tags, ask(cache, "begin", cache.store.begin(&miss.key)).await),
-            },
-        };
-        let ticket = ticket.map(|ticket| ticket.valid_for(rules.max_fill));
+        let mut fill = self.begin(planned, miss, head, background);
+        if fill.ticket.as_ref().err() == Some(&NO_TICKET_YET) {
+            let begun = ask(cache, "begin", cache.store.begin(&fill.miss.key)).await;
+            fill.ticket = begun.map(|ticket| ticket.valid_for(rules.max_fill));
+        }
+        let Fill { ticket, miss, .. } = &mut *fill;
         // A ticket that came with the entry is no newer than the finding.
         if ticket.is_ok()
             && !with_found
@@ -56,6 +44,36 @@ impl Route {
         {
             miss.stored_get = self.still_stored(&entry, head).await;
         }
+        fill
+    }
+
+    /// What of it is there without asking the store: all of it, if the miss brought a ticket and
+    /// found nothing of a GET.
+    pub(super) fn begin(
+        &self,
+        planned: Planned,
+        mut miss: Miss,
+        head: &RequestHead<'_>,
+        background: bool,
+    ) -> Box<Fill> {
+        let rules = &self.shared.rules;
+        let reason = miss.reason;
+        let store_failed =
+            matches!(reason, Reason::StoreUnavailable | Reason::StoreTimeout | Reason::StoreError);
+        let (tags, ticket) = match plan::tags(rules, head, &planned) {
+            Err(reason) => {
+                self.complain(reason);
+                (Vec::new(), Err(reason))
+            }
+            // The handler may answer in parts; and a part of something large is not fetched whole,
+            // but where what is whole already is to be refreshed.
+            Ok(tags) if head.has(Noted::Range) && !background => (tags, Err(Reason::Range)),
+            Ok(tags) => match miss.ticket.take() {
+                Some(ticket) => (tags, Ok(ticket.valid_for(rules.max_fill))),
+                None if store_failed => (tags, Err(reason)),
+                None => (tags, Err(NO_TICKET_YET)),
+            },
+        };
         Box::new(Fill { planned, reason, ticket, tags, lead: None, miss, background })
     }
 

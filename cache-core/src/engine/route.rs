@@ -250,8 +250,7 @@ impl Route {
     }
 }
 
-/// A request's head, kept for the time when the framework has taken the request. Boxed, as a
-/// [`Fill`](super::run::Fill) is.
+/// A request's head, kept for the time when the framework has taken the request.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     pub(crate) method: Method,
@@ -266,8 +265,8 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    pub(crate) fn of(head: &RequestHead<'_>, with_extensions: bool) -> Box<Self> {
-        Box::new(Self {
+    pub(crate) fn of(head: &RequestHead<'_>, with_extensions: bool) -> Self {
+        Self {
             extensions: head.extensions().filter(|_| with_extensions).cloned(),
             method: head.method().clone(),
             uri: head.uri().clone(),
@@ -275,7 +274,7 @@ impl Kept {
             params: head.params().to_vec(),
             extracted: head.extracted().to_vec(),
             validates: head.has(Noted::Validator),
-        })
+        }
     }
 
     pub(crate) fn head(&self) -> RequestHead<'_> {

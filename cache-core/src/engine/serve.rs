@@ -21,7 +21,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::fill::{ask, is_known, known};
-use super::flight::{Joined, Lead, Verdict};
+use super::flight::{Follower, Joined, Lead, Verdict};
 use super::recall::Known;
 use super::reply::{How, Reply};
 use super::route::{Kept, Pending, Route, Shared, State, Step};
@@ -90,8 +90,13 @@ pub struct Served<O: Origin, S: Spawn<Drain<O::Body>>> {
 }
 
 /// A stale response was served and is to be replaced. One at a time per key.
+///
+/// In a box: every answer has room for one, and most have none.
 #[derive(Debug)]
-pub struct Refresh {
+pub struct Refresh(Box<Renewal>);
+
+#[derive(Debug)]
+struct Renewal {
     route: Route,
     planned: Planned,
     miss: Miss,
@@ -137,9 +142,35 @@ impl Route {
     /// # Cancellation
     ///
     /// See the [module](super::serve).
-    pub async fn serve<O, S>(
+    pub fn serve<O, S>(
         &self,
         pending: Pending,
+        origin: O,
+        spawn: S,
+        life: Lifeline,
+    ) -> impl Future<Output = Result<Served<O, S>, O::Error>>
+    where
+        O: Origin,
+        S: Spawn<Drain<O::Body>>,
+    {
+        // Every plain miss pays for the size of this future: what is rarer lies in boxes, and what is
+        // done before it waits lies outside of it.
+        let started = self.at_once(pending, &origin.head());
+        async move {
+            match started {
+                Ok(fill) => {
+                    let response = self.fill(fill, origin, spawn, &life).await?;
+                    Ok(Served { response, refresh: None })
+                }
+                Err(start) => Box::pin(self.serve_from(*start, origin, spawn, life)).await,
+            }
+        }
+    }
+
+    /// The rest of it where something has to be waited for first, or the cache is passed by.
+    async fn serve_from<O, S>(
+        &self,
+        start: Start,
         mut origin: O,
         spawn: S,
         life: Lifeline,
@@ -148,57 +179,107 @@ impl Route {
         O: Origin,
         S: Spawn<Drain<O::Body>>,
     {
-        let cache = &self.shared.cache;
-        let (planned, mut resolved, mut generation) = match pending.0 {
-            State::Bypass(reason) => {
-                return self.bypass(origin, reason, Changes::default(), &life).await;
+        match Box::pin(self.meet(start, &mut origin)).await {
+            Met::Fill(fill) => {
+                let response = self.fill(fill, origin, spawn, &life).await?;
+                Ok(Served { response, refresh: None })
             }
-            State::Nested(outer) => return self.nested(&outer, origin, &life).await,
-            State::Resolved(found) => {
+            Met::Reply(reply, refresh) => {
+                Ok(served(reply, refresh.map(|refresh| (refresh, origin))))
+            }
+            Met::Bypass(reason) => self.bypass(origin, reason, Changes::default(), &life).await,
+            Met::Nested(outer) => self.nested(&outer, origin, &life).await,
+        }
+    }
+
+    /// The run of the handler for a plain miss: the store has answered already, and nobody need be
+    /// waited for.
+    fn at_once(&self, pending: Pending, head: &RequestHead<'_>) -> Result<Box<Fill>, Box<Start>> {
+        let found = match pending.0 {
+            State::Resolved(found) if self.is_plain(&found.1, head) => *found,
+            state => return Err(Box::new(Start::Pending(state))),
+        };
+        let (planned, resolved, generation) = found;
+        let Resolved::Forward(miss) = resolved else {
+            let found = Box::new((planned, resolved, generation));
+            return Err(Box::new(Start::Pending(State::Resolved(found))));
+        };
+        let mut fill = self.begin(planned, miss, head, false);
+        match self.board(&fill, generation, &mut Tries::default()) {
+            Boarded::Run(lead, reason) => {
+                fill.board(lead, reason);
+                Ok(fill)
+            }
+            Boarded::LookAgain | Boarded::Follow(_) => Err(Box::new(Start::Fill(fill, generation))),
+        }
+    }
+
+    /// Whether the handler is to be asked and nothing more need be known for that.
+    fn is_plain(&self, resolved: &Resolved, head: &RequestHead<'_>) -> bool {
+        let Resolved::Forward(miss) = resolved else { return false };
+        miss.ticket.is_some()
+            && miss.stored_get.is_none()
+            && !(self.shared.rules.honours_client() && only_if_cached(head))
+    }
+
+    /// What the answer will come from.
+    async fn meet<O: Origin>(&self, start: Start, origin: &mut O) -> Met {
+        let cache = &self.shared.cache;
+        let mut begun = None;
+        let (planned, mut resolved, mut generation) = match start {
+            Start::Fill(fill, generation) => {
+                let planned = fill.planned.clone();
+                begun = Some(fill);
+                (planned, None, generation)
+            }
+            Start::Pending(State::Bypass(reason)) => return Met::Bypass(reason),
+            Start::Pending(State::Nested(outer)) => return Met::Nested(outer),
+            Start::Pending(State::Resolved(found)) => {
                 let (planned, resolved, generation) = *found;
                 (planned, Some(resolved), generation)
             }
-            State::Planned(planned) => (planned, None, 0),
-            State::Unplanned => match self.plan(&mut origin).await {
+            Start::Pending(State::Planned(planned)) => (planned, None, 0),
+            Start::Pending(State::Unplanned) => match self.plan(origin).await {
                 Ok(planned) => (planned, None, 0),
-                Err(reason) => {
-                    return self.bypass(origin, reason, Changes::default(), &life).await;
-                }
+                Err(reason) => return Met::Bypass(reason),
             },
         };
         let mut tries = Tries::default();
         loop {
-            let now = match resolved.take() {
-                Some(resolved) => resolved,
+            let mut fill = match begun.take() {
+                Some(fill) => fill,
                 None => {
-                    generation = cache.flights.generation(&planned.key);
-                    self.seek(&planned, &origin.head()).await
+                    let now = match resolved.take() {
+                        Some(resolved) => resolved,
+                        None => {
+                            generation = cache.flights.generation(&planned.key);
+                            self.seek(&planned, &origin.head()).await
+                        }
+                    };
+                    let miss = match now {
+                        Resolved::Serve(entry, state) => {
+                            cache.counters.hits.one();
+                            let reply = self.answer(&origin.head(), entry, &state, How::Fresh);
+                            return Met::Reply(reply, None);
+                        }
+                        Resolved::ServeAndRefresh(entry, state, miss) => {
+                            cache.counters.stale_hits.one();
+                            let head = origin.head();
+                            let reply = self.answer(&head, entry, &state, How::Revalidating);
+                            return Met::Reply(reply, self.refresh(planned, miss));
+                        }
+                        Resolved::Forward(miss) => miss,
+                    };
+                    if self.shared.rules.honours_client() && only_if_cached(&origin.head()) {
+                        return Met::Reply(self.gateway_timeout().into(), None);
+                    }
+                    self.prepare(planned.clone(), miss, &origin.head(), false).await
                 }
             };
-            let miss = match now {
-                Resolved::Serve(entry, state) => {
-                    cache.counters.hits.one();
-                    let reply = self.answer(&origin.head(), entry, &state, How::Fresh);
-                    return Ok(served(reply, None));
-                }
-                Resolved::ServeAndRefresh(entry, state, miss) => {
-                    cache.counters.stale_hits.one();
-                    let reply = self.answer(&origin.head(), entry, &state, How::Revalidating);
-                    let refresh = self.refresh(planned, miss);
-                    return Ok(served(reply, refresh.map(|refresh| (refresh, origin))));
-                }
-                Resolved::Forward(miss) => miss,
-            };
-            if self.shared.rules.honours_client() && only_if_cached(&origin.head()) {
-                return Ok(served(self.gateway_timeout().into(), None));
-            }
-            let mut fill = self.prepare(planned.clone(), miss, &origin.head(), false).await;
             match self.join(&fill, generation, &mut tries).await {
                 Flown::Run(lead, reason) => {
-                    fill.lead = lead;
-                    fill.reason = reason.unwrap_or(fill.reason);
-                    let response = self.fill(fill, origin, spawn, &life).await?;
-                    return Ok(Served { response, refresh: None });
+                    fill.board(lead, reason);
+                    return Met::Fill(fill);
                 }
                 Flown::LookAgain => {}
                 Flown::Landed(entry) => {
@@ -206,7 +287,7 @@ impl Route {
                     if let Some((entry, state)) = self.fits(&planned, &origin.head(), found) {
                         cache.counters.collapsed.one();
                         let reply = self.answer(&origin.head(), entry, &state, How::Collapsed);
-                        return Ok(served(reply, None));
+                        return Met::Reply(reply, None);
                     }
                 }
             }
@@ -231,7 +312,7 @@ impl Route {
         O: Origin,
         S: Spawn<Drain<O::Body>>,
     {
-        let Refresh { route, planned, miss, lead } = refresh;
+        let Renewal { route, planned, miss, lead } = *refresh.0;
         route.shared.cache.counters.refreshes.one();
         let mut fill = route.prepare(planned, miss, &origin.head(), true).await;
         if fill.ticket.is_err() {
@@ -267,7 +348,8 @@ impl Route {
             self.complain(reason);
         }
         let has_function = matches!(rules.key, KeySource::Function(_));
-        let change = self.changes(&origin.head()).then(|| Kept::of(&origin.head(), has_function));
+        let change =
+            self.changes(&origin.head()).then(|| Box::new(Kept::of(&origin.head(), has_function)));
         if change.is_some() {
             life.owe();
         }
@@ -413,40 +495,23 @@ impl Route {
         }
         let Shared { cache, rules, .. } = &*self.shared;
         match cache.flights.join(miss.key, 0, rules.max_fill, cache.clock.monotonic()) {
-            Joined::Lead(lead) => Some(Refresh { route: self.clone(), planned, miss, lead }),
+            Joined::Lead(lead) => {
+                Some(Refresh(Box::new(Renewal { route: self.clone(), planned, miss, lead })))
+            }
             Joined::Follow(_) | Joined::Full => None,
         }
     }
 
     /// Leads, follows or flies alone.
     async fn join(&self, fill: &Fill, generation: u64, tries: &mut Tries) -> Flown {
-        let Shared { cache, rules, .. } = &*self.shared;
-        let Coalesce::On { wait, max_followers } = rules.coalesce else {
+        let follower = match self.board(fill, generation, tries) {
+            Boarded::Run(lead, reason) => return Flown::Run(lead, reason),
+            Boarded::LookAgain => return Flown::LookAgain,
+            Boarded::Follow(follower) => follower,
+        };
+        let Coalesce::On { wait, .. } = self.shared.rules.coalesce else {
             return Flown::Run(None, None);
         };
-        // Without a ticket nothing can be stored, hence nothing shared.
-        let alone = fill.ticket.is_err()
-            || tries.flights == MAX_FLIGHTS
-            || fill.reason == Reason::RequestDirective;
-        if alone || cache.cool.contains(&fill.miss.key, || cache.clock.monotonic()) {
-            return Flown::Run(None, None);
-        }
-        let now = cache.clock.monotonic();
-        let follower = match cache.flights.join(fill.miss.key, max_followers, rules.max_fill, now) {
-            Joined::Lead(lead) => {
-                let landed = cache.flights.generation(&fill.planned.key) != generation;
-                if !landed || tries.lookups == MAX_LOOKUPS {
-                    return Flown::Run(Some(lead), None);
-                }
-                // A flight landed since the lookup: the answer may be there by now.
-                tries.lookups += 1;
-                lead.end(Verdict::LookAgain);
-                return Flown::LookAgain;
-            }
-            Joined::Full => return Flown::Run(None, Some(Reason::FlightFull)),
-            Joined::Follow(follower) => follower,
-        };
-        tries.flights += 1;
         match tokio::time::timeout(wait, follower.verdict()).await {
             Ok(Verdict::Stored(entry)) => Flown::Landed(entry),
             Ok(Verdict::LookAgain) => Flown::LookAgain,
@@ -454,6 +519,39 @@ impl Route {
                 Flown::Run(None, Some(Reason::FlightFailed))
             }
             Err(_) => Flown::Run(None, Some(Reason::FlightTimeout)),
+        }
+    }
+
+    /// The first step of that, without waiting.
+    fn board(&self, fill: &Fill, generation: u64, tries: &mut Tries) -> Boarded {
+        let Shared { cache, rules, .. } = &*self.shared;
+        let Coalesce::On { max_followers, .. } = rules.coalesce else {
+            return Boarded::Run(None, None);
+        };
+        // Without a ticket nothing can be stored, hence nothing shared.
+        let alone = fill.ticket.is_err()
+            || tries.flights == MAX_FLIGHTS
+            || fill.reason == Reason::RequestDirective;
+        if alone || cache.cool.contains(&fill.miss.key, || cache.clock.monotonic()) {
+            return Boarded::Run(None, None);
+        }
+        let now = cache.clock.monotonic();
+        match cache.flights.join(fill.miss.key, max_followers, rules.max_fill, now) {
+            Joined::Lead(lead) => {
+                let landed = cache.flights.generation(&fill.planned.key) != generation;
+                if !landed || tries.lookups == MAX_LOOKUPS {
+                    return Boarded::Run(Some(lead), None);
+                }
+                // A flight landed since the lookup: the answer may be there by now.
+                tries.lookups += 1;
+                lead.end(Verdict::LookAgain);
+                Boarded::LookAgain
+            }
+            Joined::Full => Boarded::Run(None, Some(Reason::FlightFull)),
+            Joined::Follow(follower) => {
+                tries.flights += 1;
+                Boarded::Follow(follower)
+            }
         }
     }
 
@@ -476,6 +574,38 @@ pub(crate) const MAX_LOOKUPS: u32 = 3;
 struct Tries {
     flights: u32,
     lookups: u32,
+}
+
+/// Where a search for an answer begins.
+#[derive(Debug)]
+enum Start {
+    /// With what is known at once.
+    Pending(State),
+    /// With a miss, found in this generation, for which another request runs the handler already.
+    Fill(Box<Fill>, u64),
+}
+
+/// What an answer will come from.
+enum Met {
+    /// A run of the handler.
+    Fill(Box<Fill>),
+    /// The store.
+    Reply(Reply, Option<Refresh>),
+    /// The handler, past the cache.
+    Bypass(Reason),
+    /// The handler, inside the fill of another route.
+    Nested(Wishes),
+}
+
+/// What a request does about the flight for its key.
+#[derive(Debug)]
+enum Boarded {
+    /// Runs the handler, leading or alone; the reason replaces that of the miss.
+    Run(Option<Lead>, Option<Reason>),
+    /// Something may be stored by now.
+    LookAgain,
+    /// Waits.
+    Follow(Follower),
 }
 
 /// What came of joining.

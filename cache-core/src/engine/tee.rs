@@ -184,7 +184,7 @@ impl<B: Body> Machine<B> {
         loop {
             if let State::Putting(putting, held) = &mut self.state {
                 // Stored or not: the client's answer is the same.
-                let _ = ready!(putting.as_mut().poll(cx));
+                let _ = ready!(Pin::new(putting).poll(cx));
                 let held = held.take();
                 self.state = if held.is_some() { State::Passing } else { State::Ended };
                 return Poll::Ready(held.map(Ok));
@@ -244,7 +244,7 @@ impl<B: Body> Machine<B> {
     fn put(&mut self, recording: Box<Recording>, held: Option<Frame>) {
         self.state = match recording.seal() {
             Ok(sealed) => State::Putting(sealed.put(), held),
-            Err(reason) => State::Putting(Box::pin(std::future::ready(Err(reason))), held),
+            Err(reason) => State::Putting(Putting::Done(Err(reason)), held),
         };
     }
 

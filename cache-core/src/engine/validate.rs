@@ -13,6 +13,7 @@ use super::fill::{Recorded, Recording, forget};
 use super::reply::How;
 use super::route::{Route, Shared};
 use super::run::{Fill, Run};
+use super::seek::Miss;
 use super::status::Seconds;
 use crate::body::ReplyBody;
 use crate::entry::{Content, Entry, Life, StoredHead};
@@ -21,7 +22,6 @@ use crate::policy::freshen::{confirms, merged, updating};
 use crate::policy::freshness::freshness;
 use crate::policy::storable::{Storable, merge_vary};
 use crate::reason::{Forwarded, Reason};
-use crate::store::Ticket;
 use crate::tag::Tags;
 
 impl Route {
@@ -29,7 +29,7 @@ impl Route {
     pub(crate) async fn freshen(
         &self,
         mut fill: Box<Fill>,
-        run: Run,
+        run: Box<Run>,
         entry: &Entry,
         answer: &HeaderMap,
     ) -> Response<ReplyBody> {
@@ -70,7 +70,8 @@ impl Route {
         }
         fill.ticket.as_ref().ok()?;
         fill.planned.is_head = false;
-        let (entry, done) = self.freshened(fill, run.clone(), get, stored, answer).await;
+        let run = Box::new(run.clone());
+        let (entry, done) = self.freshened(fill, run, get, stored, answer).await;
         let life = entry.response().map(StoredHead::life)?;
         Some(done.map(|()| Seconds::from(&freshness(&life, cache.clock.now()))))
     }
@@ -79,7 +80,7 @@ impl Route {
     async fn freshened(
         &self,
         fill: &mut Fill,
-        run: Run,
+        run: Box<Run>,
         entry: &Entry,
         stored: &StoredHead,
         answer: &HeaderMap,
@@ -90,8 +91,8 @@ impl Route {
         };
         let head = ResponseHead::new(stored.status, &headers);
         match self.decide(fill, &run, &head, entry.body().len() as u64) {
-            Ok(decided) => {
-                let recording = self.recording(fill, run, entry, &headers, decided);
+            Ok(storable) => {
+                let recording = self.recording_again(fill, run, entry, &headers, storable);
                 match recording.seal() {
                     Ok(sealed) => {
                         let entry = sealed.entry.clone();
@@ -118,32 +119,39 @@ impl Route {
         }
     }
 
-    fn recording(
+    /// Takes all out of the fill that its storing needs.
+    fn recording_again(
         &self,
         fill: &mut Fill,
-        run: Run,
+        run: Box<Run>,
         entry: &Entry,
         headers: &HeaderMap,
-        (storable, ticket): (Storable, Ticket),
-    ) -> Box<Recording> {
+        storable: Storable,
+    ) -> Recording {
         let mut tags = std::mem::take(&mut fill.tags);
         tags.extend(entry.tags().iter().cloned());
         tags.extend_from_slice(&storable.groups);
-        Box::new(Recording {
-            route: self.clone(),
-            headers: self.stored_headers(headers, &run.wishes, &storable),
-            kept: run.kept,
+        let mut miss = Miss::unknown(fill.reason, fill.miss.key);
+        miss.record = fill.miss.record.take();
+        let fill = Box::new(Fill {
             planned: fill.planned.clone(),
-            ticket,
+            reason: fill.reason,
+            ticket: std::mem::replace(&mut fill.ticket, Err(Reason::Absent)),
+            tags,
             lead: fill.lead.take(),
-            record: fill.miss.record.take(),
+            miss,
+            background: fill.background,
+        });
+        Recording {
+            route: self.clone(),
+            form: self.stored_form(headers, &fill.planned, &storable),
+            fill,
+            run,
             storable,
             status: entry.response().map(|stored| stored.status).unwrap_or_default(),
-            tags,
-            wishes: run.wishes,
             announced: None,
             body: Recorded::Whole(entry.body().clone()),
-        })
+        }
     }
 
     /// The confirmed response for this client alone.

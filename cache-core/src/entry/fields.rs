@@ -69,6 +69,12 @@ impl StoredFields {
         Ok(Self { number: checksum(&packed) | IS_CHECKSUM, packed })
     }
 
+    /// What was packed of lines that were fields of a table.
+    pub(super) fn of_lines(packed: Vec<u8>) -> Self {
+        // Without room behind them, which nobody would count.
+        Self { packed: Bytes::from(packed.into_boxed_slice()), number: next_number() }
+    }
+
     /// The block that they lie in.
     pub(crate) const fn packed(&self) -> &Bytes {
         &self.packed

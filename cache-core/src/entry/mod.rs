@@ -5,6 +5,7 @@ mod fields;
 mod laid;
 mod names;
 mod packed;
+mod packing;
 mod times;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use http::{HeaderMap, StatusCode};
 pub(crate) use self::fields::OwnField;
 pub use self::fields::StoredFields;
 pub(crate) use self::laid::{Laid, laid};
+pub(crate) use self::packing::Packing;
 use self::times::Times;
 use crate::clock::{from_unix_millis, unix_millis};
 use crate::key::vary::{Presented, VariantRecord};
@@ -238,8 +240,7 @@ impl Entry {
 fn head_weight(content: &Content) -> usize {
     match content {
         Content::Response(head) => {
-            let fields: usize =
-                head.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+            let fields = head.headers.packed().len();
             let presented: usize = head
                 .presented
                 .lines()

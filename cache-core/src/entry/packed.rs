@@ -15,7 +15,7 @@
 
 use std::cell::RefCell;
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::names::{UNKNOWN, known, number_of};
 
@@ -124,12 +124,20 @@ pub(super) fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// Packs the lines of a head, into no more memory than they need.
 pub(crate) fn pack(headers: &HeaderMap) -> Box<[u8]> {
+    pack_with_room(0, |to| headers.iter().for_each(|(name, value)| put_line(name, value, to)))
+        .into()
+}
+
+/// Packs what `put` puts, into no more memory than that needs and so many bytes more. Lines of one
+/// name must follow each other.
+pub(super) fn pack_with_room(room: usize, put: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
     let packed = SCRATCH.try_with(|scratch| {
         let mut scratch = scratch.borrow_mut();
         // Nothing of another head, even if a packing broke off.
         scratch.clear();
-        put_lines(headers, &mut scratch);
-        let packed: Box<[u8]> = Box::from(scratch.as_slice());
+        put(&mut scratch);
+        let mut packed = Vec::with_capacity(scratch.len() + room);
+        packed.extend_from_slice(&scratch);
         scratch.clear();
         scratch.shrink_to(SCRATCH_KEPT);
         packed
@@ -137,8 +145,8 @@ pub(crate) fn pack(headers: &HeaderMap) -> Box<[u8]> {
     // Otherwise the thread ends.
     packed.unwrap_or_else(|_| {
         let mut packed = Vec::new();
-        put_lines(headers, &mut packed);
-        packed.into()
+        put(&mut packed);
+        packed
     })
 }
 
@@ -149,17 +157,13 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-fn put_lines(headers: &HeaderMap, to: &mut Vec<u8>) {
-    for name in headers.keys() {
-        let number = number_of(name);
-        for value in headers.get_all(name) {
-            to.push(number | if value.is_sensitive() { SENSITIVE } else { 0 });
-            if number == SPELLED {
-                put_sized(name.as_str().as_bytes(), to);
-            }
-            put_sized(value.as_bytes(), to);
-        }
+pub(super) fn put_line(name: &HeaderName, value: &HeaderValue, to: &mut Vec<u8>) {
+    let number = number_of(name);
+    to.push(number | if value.is_sensitive() { SENSITIVE } else { 0 });
+    if number == SPELLED {
+        put_sized(name.as_str().as_bytes(), to);
     }
+    put_sized(value.as_bytes(), to);
 }
 
 pub(super) fn put_sized(bytes: &[u8], to: &mut Vec<u8>) {
@@ -217,7 +221,6 @@ fn is_value(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::header::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;

@@ -11,4 +11,5 @@ pub mod list;
 pub(crate) mod notes;
 pub mod range;
 pub mod reference;
+pub(crate) mod said;
 pub mod targeted;

@@ -14,6 +14,7 @@ use crate::field::notes::Noted;
 use crate::field::{conditional, cookie};
 use crate::head::RequestHead;
 use crate::key::canonical::{Canonical, Part};
+use crate::key::query::QueryRule;
 use crate::key::{Digest, Key};
 use crate::reason::Reason;
 use crate::tag::{MAX_TAGS, Tag, Tags};
@@ -295,6 +296,14 @@ pub(crate) fn key_name<'a>(
         };
     }
     let Some(query) = uri.query() else { return Cow::Borrowed(uri.path()) };
+    if matches!(rules.query, QueryRule::Sorted)
+        && !query.contains('&')
+        && let Some(target) = uri.path_and_query()
+        && target.as_str().len() == uri.path().len() + 1 + query.len()
+    {
+        // Nothing to sort.
+        return Cow::Borrowed(target.as_str());
+    }
     let segments = rules.query.segments(query);
     if segments.is_empty() && rules.query.reduces() {
         return Cow::Borrowed(uri.path());

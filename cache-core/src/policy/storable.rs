@@ -1,17 +1,19 @@
 //! Whether a response may be stored, for how long, and with which head (RFC 9111 §3).
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
 
 use super::rules::Rules;
 use super::setting::SetCookie;
 use super::{Lifetime, ResponseHead, plan, rfc};
 use crate::engine::written;
-use crate::entry::Life;
+use crate::entry::{Life, Packing};
 use crate::field::cache_control::CacheControl;
 use crate::field::list::members;
+use crate::field::said::{Said, Saying};
 use crate::field::{age, conditional, groups, hop_by_hop};
 use crate::head::RequestHead;
 use crate::key::vary::{Nominated, nominated};
@@ -30,8 +32,12 @@ pub(crate) struct Storable {
     pub(crate) nominated: Vec<HeaderName>,
     /// The fields that must not be stored with it.
     pub(crate) withheld: Vec<HeaderName>,
+    /// `Set-Cookie` is not stored with it either.
+    pub(crate) strips_cookies: bool,
     /// The cache groups that it belongs to.
     pub(crate) groups: Vec<Tag>,
+    /// What it says of its length.
+    pub(crate) length: Stated,
 }
 
 /// When a request went to the handler, and when its response came.
@@ -53,6 +59,7 @@ pub(crate) fn storable(
     times: Times,
 ) -> Result<Storable, Reason> {
     let headers = response.headers();
+    let said = Said::of(headers);
     let misses_of_inner =
         wishes.of_http && !rules.is_http() || wishes.of_groups && !rules.cache_groups;
     if wishes.refuse || misses_of_inner {
@@ -70,22 +77,23 @@ pub(crate) fn storable(
     let says = if rules.is_http() {
         Some(rfc::permitted(rules, request, response)?)
     } else {
-        forbidden_by_fields(headers)?;
+        forbidden_by_fields(headers, said)?;
         None
     };
     let withheld = says.as_ref().map(|says| says.directives.withheld.clone()).unwrap_or_default();
     let refuses = rules.set_cookie == SetCookie::Refuse
         && !wishes.strip_cookies
         && !withheld.contains(&header::SET_COOKIE);
-    if refuses && headers.contains_key(header::SET_COOKIE) {
+    if refuses && said.has(Saying::SetCookie) {
         return Err(Reason::SetCookie);
     }
-    if is_event_stream(headers) {
+    if said.has(Saying::ContentType) && is_event_stream(headers) {
         return Err(Reason::EventStream);
     }
-    let nominated = match nominated(headers) {
-        Nominated::Any => return Err(Reason::Vary),
-        Nominated::Fields(mut names) => {
+    let nominated = match said.has(Saying::Vary).then(|| nominated(headers)) {
+        None => Vec::new(),
+        Some(Nominated::Any) => return Err(Reason::Vary),
+        Some(Nominated::Fields(mut names)) => {
             names.retain(|name| !rules.emitted_vary.contains(name) || *name == header::COOKIE);
             names
         }
@@ -96,11 +104,11 @@ pub(crate) fn storable(
             return Err(Reason::StoreIf);
         }
     }
-    let keep = if can_be_validated(status, headers) { rules.keep } else { Duration::ZERO };
+    let keep = if can_be_validated(status, said) { rules.keep } else { Duration::ZERO };
     let set = set_lifetime(rules, status, wishes, lifetime, times.answered);
     let life = match says {
         Some(says) => rfc::life(rules, response, &says, set?, keep, times)?,
-        None => fixed_life(rules, headers, set?, times.answered)?,
+        None => fixed_life(rules, headers, said, set?, times.answered)?,
     };
     let groups = if rules.cache_groups {
         let names = groups::of(headers, &groups::CACHE_GROUPS).ok_or(Reason::Tags)?;
@@ -108,14 +116,15 @@ pub(crate) fn storable(
     } else {
         Vec::new()
     };
-    Ok(Storable { life, keep, nominated, withheld, groups })
+    let strips_cookies = rules.set_cookie == SetCookie::Strip || wishes.strip_cookies;
+    let length = Stated::of(headers, said);
+    Ok(Storable { life, keep, nominated, withheld, strips_cookies, groups, length })
 }
 
 /// A 304 stands for a 200 (RFC 9110 §15.4.5): it confirms nothing else.
-fn can_be_validated(status: StatusCode, headers: &HeaderMap) -> bool {
+fn can_be_validated(status: StatusCode, said: Said) -> bool {
     // The cache's own tag, which is none to the handler, is not among them yet.
-    status == StatusCode::OK
-        && (headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED))
+    status == StatusCode::OK && (said.has(Saying::Etag) || said.has(Saying::LastModified))
 }
 
 /// A life that the application gave.
@@ -164,6 +173,7 @@ fn set_lifetime(
 fn fixed_life(
     rules: &Rules,
     headers: &HeaderMap,
+    said: Said,
     set: Option<SetLifetime>,
     now: SystemTime,
 ) -> Result<Life, Reason> {
@@ -172,7 +182,7 @@ fn fixed_life(
     if ttl < Duration::from_millis(1) {
         return Err(Reason::ZeroTtl);
     }
-    let initial_age = age::stated(headers);
+    let initial_age = if said.has(Saying::Age) { age::stated(headers) } else { Duration::ZERO };
     Ok(Life {
         initial_age,
         stale_while_revalidate: rules.stale_while_revalidate,
@@ -186,18 +196,20 @@ fn life_of_status(rules: &Rules, status: StatusCode) -> Option<Duration> {
 }
 
 /// Under `ttl`, what restrains a cache restrains this one too, whatever fields it speaks of.
-fn forbidden_by_fields(headers: &HeaderMap) -> Result<(), Reason> {
-    let directives = CacheControl::of(headers);
-    if directives.no_store {
-        return Err(Reason::NoStore);
+fn forbidden_by_fields(headers: &HeaderMap, said: Said) -> Result<(), Reason> {
+    if said.has(Saying::CacheControl) {
+        let directives = CacheControl::of(headers);
+        if directives.no_store {
+            return Err(Reason::NoStore);
+        }
+        if directives.private {
+            return Err(Reason::Private);
+        }
+        if directives.no_cache {
+            return Err(Reason::NoCache);
+        }
     }
-    if directives.private {
-        return Err(Reason::Private);
-    }
-    if directives.no_cache {
-        return Err(Reason::NoCache);
-    }
-    if headers.contains_key(header::CONTENT_RANGE) {
+    if said.has(Saying::ContentRange) {
         return Err(Reason::ContentRange);
     }
     Ok(())
@@ -211,29 +223,79 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONTENT_TYPE).iter().any(media)
 }
 
-/// The head as it is stored: without what belongs to one connection or one client.
-pub(crate) fn stored_headers(
+/// The fields of a response as they are stored, and what its body must agree with.
+#[derive(Debug)]
+pub(crate) struct StoredForm {
+    pub(crate) fields: Packing,
+    pub(crate) has_etag: bool,
+    pub(crate) has_accept_ranges: bool,
+    /// What it says of its length.
+    pub(crate) length: Stated,
+}
+
+/// What the lines of `Content-Length` say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stated {
+    Nothing,
+    Length(u64),
+    /// No number, or several.
+    Nonsense,
+}
+
+/// The head as it is stored: without what belongs to one connection or one client. `room` is for so
+/// many bytes of fields that are added later.
+pub(crate) fn stored_form(
     rules: &Rules,
     response: &HeaderMap,
-    wishes: &WishList,
     storable: &Storable,
-) -> HeaderMap {
-    let now = storable.life.stored_at;
-    let mut headers = response.clone();
-    // For `Date`, `ETag` and `Accept-Ranges`.
-    headers.reserve(3);
-    hop_by_hop::strip(&mut headers);
-    headers.remove(header::AGE);
-    for name in &storable.withheld {
-        headers.remove(name);
+    room: usize,
+) -> StoredForm {
+    let said = Said::of(response);
+    let is_plain = !said.has(Saying::OfConnection) && storable.withheld.is_empty();
+    let of_connection = if is_plain { Vec::new() } else { hop_by_hop::named(response) };
+    let lacks_date =
+        !said.has(Saying::Date) || conditional::date(response, &header::DATE).is_none();
+    let merges_vary = !rules.emitted_vary.is_empty();
+    let stays = |name: &HeaderName| {
+        let is_withheld = || {
+            hop_by_hop::is_own(name)
+                || of_connection.contains(name)
+                || storable.withheld.contains(name)
+        };
+        *name != header::AGE
+            && (is_plain || !is_withheld())
+            && !(storable.strips_cookies && *name == header::SET_COOKIE)
+    };
+    let kept = |name: &HeaderName| {
+        stays(name)
+            && !(lacks_date && *name == header::DATE || merges_vary && *name == header::VARY)
+    };
+    let mut added = Vec::new();
+    if merges_vary {
+        let present = stays(&header::VARY).then(|| members(response, &header::VARY));
+        let merged = merged_vary(rules, present.into_iter().flatten());
+        added.extend(merged.map(|value| (header::VARY, value)));
     }
-    if rules.set_cookie == SetCookie::Strip || wishes.strip_cookies {
-        headers.remove(header::SET_COOKIE);
+    if lacks_date {
+        added.push((header::DATE, written::date(storable.life.stored_at)));
     }
-    if conditional::date(&headers, &header::DATE).is_none() {
-        headers.insert(header::DATE, written::date(now));
+    let has = |saying, name: HeaderName| said.has(saying) && kept(&name);
+    let says_length = has(Saying::ContentLength, header::CONTENT_LENGTH);
+    StoredForm {
+        fields: Packing::of(response, &kept, &added, room),
+        has_etag: has(Saying::Etag, header::ETAG),
+        has_accept_ranges: has(Saying::AcceptRanges, header::ACCEPT_RANGES),
+        length: if says_length { storable.length } else { Stated::Nothing },
     }
-    headers
+}
+
+impl Stated {
+    fn of(headers: &HeaderMap, said: Said) -> Self {
+        if !said.has(Saying::ContentLength) {
+            return Self::Nothing;
+        }
+        content_length(headers).map_or(Self::Nonsense, Self::Length)
+    }
 }
 
 /// Adds the fields that the key depends on to `Vary`, each name once.
@@ -241,24 +303,23 @@ pub(crate) fn merge_vary(rules: &Rules, headers: &mut HeaderMap) {
     if rules.emitted_vary.is_empty() {
         return;
     }
-    let mut names: Vec<String> = Vec::new();
-    let present = members(headers, &header::VARY).map(|m| String::from_utf8_lossy(m).into_owned());
-    let added = rules.emitted_vary.iter().map(|name| name.as_str().to_owned());
-    for name in present.collect::<Vec<_>>().into_iter().chain(added) {
-        if !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
-            names.push(name);
-        }
-    }
-    if let Ok(value) = HeaderValue::from_str(&names.join(", ")) {
+    if let Some(value) = merged_vary(rules, members(headers, &header::VARY)) {
         headers.insert(header::VARY, value);
     }
 }
 
-/// Whether a complete body of this length contradicts what the head said of it.
-pub(crate) fn contradicts_length(method: &Method, headers: &HeaderMap, body: usize) -> bool {
-    method != Method::HEAD
-        && headers.contains_key(header::CONTENT_LENGTH)
-        && content_length(headers) != Some(body as u64)
+fn merged_vary<'m>(
+    rules: &'m Rules,
+    present: impl Iterator<Item = &'m [u8]>,
+) -> Option<HeaderValue> {
+    let mut names: Vec<Cow<'_, str>> = Vec::new();
+    let added = rules.emitted_vary.iter().map(|name| Cow::Borrowed(name.as_str()));
+    for name in present.map(String::from_utf8_lossy).chain(added) {
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            names.push(name);
+        }
+    }
+    HeaderValue::from_str(&names.join(", ")).ok()
 }
 
 /// The announced length, if all lines agree on one.

@@ -35,7 +35,7 @@
 //!
 //! **Handles.** Cloning an `Arc` of a store gives the same store. Several stores made over the
 //! same outside system (a Redis prefix) are handles of one store. A wrapper must forward every
-//! method, the provided one too.
+//! method, the provided ones too.
 
 mod error;
 mod ticket;
@@ -92,6 +92,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// It is unknown whether the entry was stored; if it was, it obeys the rule.
     async fn put(&self, ticket: Ticket, entry: Entry) -> Result<PutOutcome, StoreError>;
+
+    /// Puts like [`put`](Self::put) if that needs no waiting.
+    ///
+    /// # Errors
+    ///
+    /// It would have to wait: nothing has happened, and both come back.
+    #[expect(clippy::result_large_err, reason = "a store that waits costs more than the way back")]
+    fn try_put(&self, ticket: Ticket, entry: Entry) -> Result<PutOutcome, (Ticket, Entry)> {
+        Err((ticket, entry))
+    }
 
     /// Makes every entry of the selection whose ticket was issued before this call invalid, for
     /// every process. An empty selection is `Ok`, removes nothing and has no effect.

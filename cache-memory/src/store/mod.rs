@@ -149,6 +149,15 @@ impl MemoryStore {
     }
 }
 
+impl MemoryStore {
+    fn put_now(&self, ticket: Ticket, entry: &Entry) -> PutOutcome {
+        let outcome = self.0.put(&ticket, entry);
+        // Its reading must stay registered until the verdict; see `cells`.
+        drop(ticket);
+        outcome
+    }
+}
+
 impl Default for MemoryStore {
     fn default() -> Self {
         Self::new()
@@ -197,10 +206,12 @@ impl Store for MemoryStore {
     /// As the contract says. In addition, a ticket that this store has not issued is
     /// `Superseded`: nothing proves that its entry is valid.
     async fn put(&self, ticket: Ticket, entry: Entry) -> Result<PutOutcome, StoreError> {
-        let outcome = self.0.put(&ticket, &entry);
-        // Its reading must stay registered until the verdict; see `cells`.
-        drop(ticket);
-        Ok(outcome)
+        Ok(self.put_now(ticket, &entry))
+    }
+
+    /// Always puts.
+    fn try_put(&self, ticket: Ticket, entry: Entry) -> Result<PutOutcome, (Ticket, Entry)> {
+        Ok(self.put_now(ticket, &entry))
     }
 
     async fn invalidate(&self, what: &Selection) -> Result<Invalidated, StoreError> {

@@ -68,6 +68,8 @@ macro_rules! __store_cases {
                     "Verdict. An invalidation between `begin` and the refresh's `put` supersedes it.",
                 ticket_of_another_key_refused: Required Nothing
                     "`put` refuses an entry for another key than the ticket's with `KeyMismatch`.",
+                try_put_agrees_with_put: Required Order
+                    "`try_put` puts like `put` if that needs no waiting.",
                 ticket_serves_a_variant: Required Order
                     "A ticket's reading of the clock is good for another variant of the same \
                      primary key.",

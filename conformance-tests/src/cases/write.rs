@@ -20,10 +20,10 @@
 
 use std::time::Duration;
 
-use cache_core::store::Refusal;
+use cache_core::store::{PutOutcome, Refusal, Ticket};
 
-use crate::case::Stop;
-use crate::cx::Cx;
+use crate::case::{Stop, expect};
+use crate::cx::{Cx, Draft};
 
 pub(super) async fn overwriting_replaces_body_and_tags(cx: &Cx) -> Result<(), Stop> {
     let p1 = cx.first();
@@ -100,6 +100,33 @@ pub(super) async fn ticket_of_another_key_refused(cx: &Cx) -> Result<(), Stop> {
     p1.refused(ticket, cx.entry(&fr).body("forged"), Refusal::KeyMismatch).await?;
     p1.miss(&de).await?;
     p1.miss(&fr).await?;
+    Ok(())
+}
+
+/// Every verdict of `try_put` is compared; a store that always waits passes by giving none.
+pub(super) async fn try_put_agrees_with_put(cx: &Cx) -> Result<(), Stop> {
+    let (p1, p2) = cx.both();
+    let (name, other, tag) = (cx.key("k"), cx.key("other"), cx.tag("t")?);
+    let draft = |body: &'static str| cx.entry(&name).tags([&tag]).body(body);
+    let put = |ticket: Ticket, draft: Draft, expected: PutOutcome| {
+        let outcome = p1.store().try_put(ticket, draft.build()).ok();
+        p1.note(&format!("try_put = {outcome:?}"));
+        expect(outcome.is_none_or(|outcome| outcome == expected), || {
+            format!("expected {expected:?}")
+        })?;
+        Ok(outcome.is_some())
+    };
+    let old = p1.miss(&name).await?;
+    p2.invalidate([&tag]).await?;
+    put(old, draft("old"), PutOutcome::Superseded)?;
+    p2.miss(&name).await?;
+    if put(p1.miss(&name).await?, draft("young"), PutOutcome::Stored)? {
+        p1.hit(&name, "young").await?;
+        p2.hit(&name, "young").await?;
+    }
+    let forged = PutOutcome::Refused(Refusal::KeyMismatch);
+    put(p1.miss(&other).await?, draft("forged"), forged)?;
+    p1.miss(&other).await?;
     Ok(())
 }
 

@@ -86,6 +86,8 @@ pub(crate) enum Bug {
     VariantIgnored,
     /// The synchronous lookup does not check.
     TryLookupUnchecked,
+    /// The synchronous put does not check.
+    TryPutUnchecked,
     /// What is past its freshness is not returned.
     StaleHidden,
     /// The first lookup after a put uses the entry up.
