@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::board::{MAX_FLIGHTS, MAX_LOOKUPS};
 use super::cache::Cache;
 use super::fill::{ask, give_up};
 use super::flight::{Joined, Lead, Verdict};
-use super::serve::{MAX_FLIGHTS, MAX_LOOKUPS};
 use crate::entry::Entry;
 use crate::key::Key;
 use crate::policy::setting::Coalesce;

@@ -6,13 +6,16 @@
 //!
 //! [`Body`]: crate::body::Body
 
+mod board;
 mod budget;
 mod cache;
+mod conclude;
 mod cool;
 pub mod explain;
 mod fill;
 mod flight;
 pub(crate) mod function;
+mod gather;
 #[cfg(feature = "mutants")]
 pub mod mutant;
 mod nested;
