@@ -22,11 +22,14 @@ pub(crate) struct Sight {
     guarded: bool,
 }
 
+/// Of most requests.
+pub(crate) static NOTHING: Sight =
+    Sight { params: Vec::new(), extracted: Vec::new(), guarded: false };
+
 impl Sight {
-    /// What deriving the key of a route may ask for.
-    pub(crate) fn of(route: &Route, request: &mut Request) -> Self {
-        let sight = Self::default();
-        if route.keys_by_params() { sight.with_params(request) } else { sight }
+    /// What deriving the key of a route may ask for; `None` where that is [`NOTHING`].
+    pub(crate) fn of(route: &Route, request: &mut Request) -> Option<Self> {
+        route.keys_by_params().then(|| Self::default().with_params(request))
     }
 
     /// The request has passed the guards, which gave these values.
@@ -56,6 +59,7 @@ impl Sight {
         self
     }
 
+    #[inline]
     pub(crate) fn head<'r>(&'r self, request: &'r Request) -> RequestHead<'r> {
         // A nested router shortens the request's own URI; the client's is kept beside it.
         let original = request.extensions().get::<OriginalUri>();

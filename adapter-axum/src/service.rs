@@ -16,30 +16,33 @@ use crate::body::{Absent, Outgoing, TokioSpawn};
 use crate::cache::Cache;
 use crate::future::{ResponseFuture, Searched};
 use crate::guard::Guards;
-use crate::origin::{AxumOrigin, Sight};
+use crate::origin::{AxumOrigin, NOTHING, Sight};
 
 /// A service whose answers are cached. Made by [`CacheLayer`](crate::CacheLayer).
 ///
 /// It is always ready: an answer from the cache does not wait for the service inside. A request
 /// that goes on to that service calls a clone of it as soon as the clone is ready.
 #[derive(Debug)]
-pub struct CacheService<S> {
-    /// Cloned only for requests that reach it; frameworks clone the whole service for each.
-    inner: Arc<S>,
+pub struct CacheService<S>(Arc<Shared<S>>);
+
+/// Frameworks clone the whole service for each request.
+#[derive(Debug)]
+struct Shared<S> {
+    /// Cloned only for requests that reach it.
+    inner: S,
     route: Route,
     guards: Guards,
 }
 
 impl<S> CacheService<S> {
     pub(crate) fn new(inner: S, route: Route, guards: Guards) -> Self {
-        Self { inner: Arc::new(inner), route, guards }
+        Self(Arc::new(Shared { inner, route, guards }))
     }
 }
 
 impl<S> Clone for CacheService<S> {
     fn clone(&self) -> Self {
-        let (route, guards) = (self.route.clone(), self.guards.clone());
-        Self { inner: Arc::clone(&self.inner), route, guards }
+        Self(Arc::clone(&self.0))
     }
 }
 
@@ -59,23 +62,24 @@ where
     }
 
     fn call(&mut self, mut req: Request<Body>) -> Self::Future {
-        if !self.guards.is_empty() {
+        let Shared { route, guards, .. } = &*self.0;
+        if !guards.is_empty() {
             return self.call_guarded(req);
         }
         // A hit costs neither a clone of the service inside nor of the route.
-        let sight = Sight::of(&self.route, &mut req);
-        match begin(&self.route, sight.head(&req)) {
+        let sight = Sight::of(route, &mut req);
+        match begin(route, sight.as_ref().unwrap_or(&NOTHING).head(&req)) {
             Begun::Answered(response) => ResponseFuture::ready(response),
             Begun::Explain => {
-                let (route, origin) = (self.route.clone(), self.origin(req, sight));
+                let (route, origin) = (route.clone(), self.origin(req, sight.unwrap_or_default()));
                 ResponseFuture::task(route.lifeline(), async move {
                     Ok(explain(&route, origin.head()).await)
                 })
             }
             Begun::Pending(pending) if pending.waits() => {
-                let service = Self::clone(self);
+                let (service, sight) = (Self::clone(self), sight.unwrap_or_default());
                 ResponseFuture::search(async move {
-                    match service.route.look_up(pending, sight.head(&req)).await {
+                    match service.0.route.look_up(pending, sight.head(&req)).await {
                         Step::Reply(reply) => Searched::Answered(reply.into_response(outgoing)),
                         Step::Forward(pending) => {
                             Searched::Further(service.serve(pending, req, sight))
@@ -83,7 +87,7 @@ where
                     }
                 })
             }
-            Begun::Pending(pending) => self.serve(pending, req, sight),
+            Begun::Pending(pending) => self.serve(pending, req, sight.unwrap_or_default()),
         }
     }
 }
@@ -96,42 +100,43 @@ where
     S::Future: Send,
 {
     fn call_guarded(&self, req: Request<Body>) -> ResponseFuture<S::Error> {
-        let (inner, route) = (Arc::clone(&self.inner), self.route.clone());
-        let guards = self.guards.clone();
-        let life = route.lifeline();
+        let shared = Arc::clone(&self.0);
+        let life = shared.route.lifeline();
         ResponseFuture::task(life.clone(), async move {
+            let Shared { inner, route, guards } = &*shared;
             let (mut parts, body) = req.into_parts();
             let extracted = match guards.check(&mut parts).await {
                 Ok(extracted) => extracted,
                 Err(rejection) => return Ok(rejection),
             };
             let mut request = Request::from_parts(parts, body);
-            let sight = Sight::of(&route, &mut request).guarded(extracted);
-            match begin(&route, sight.head(&request)) {
+            let sight = Sight::of(route, &mut request).unwrap_or_default().guarded(extracted);
+            match begin(route, sight.head(&request)) {
                 Begun::Answered(response) => Ok(response),
                 Begun::Explain => {
-                    let sight = sight.complete(&route, &mut request);
-                    Ok(explain(&route, sight.head(&request)).await)
+                    let sight = sight.complete(route, &mut request);
+                    Ok(explain(route, sight.head(&request)).await)
                 }
                 Begun::Pending(pending) => {
-                    let sight = sight.complete(&route, &mut request);
+                    let sight = sight.complete(route, &mut request);
                     let cache = Cache::from(route.cache());
-                    let origin = AxumOrigin::new(S::clone(&inner), request, sight, cache);
-                    serve(route, pending, origin, life).await
+                    let origin = AxumOrigin::new(S::clone(inner), request, sight, cache);
+                    serve(route.clone(), pending, origin, life).await
                 }
             }
         })
     }
 
     fn serve(&self, pending: Pending, request: Request, sight: Sight) -> ResponseFuture<S::Error> {
-        let (route, origin) = (self.route.clone(), self.origin(request, sight));
+        let (route, origin) = (self.0.route.clone(), self.origin(request, sight));
         let life = route.lifeline();
         ResponseFuture::task(life.clone(), serve(route, pending, origin, life))
     }
 
     fn origin(&self, mut request: Request, sight: Sight) -> Box<AxumOrigin<S>> {
-        let sight = sight.complete(&self.route, &mut request);
-        AxumOrigin::new(S::clone(&self.inner), request, sight, Cache::from(self.route.cache()))
+        let Shared { inner, route, .. } = &*self.0;
+        let sight = sight.complete(route, &mut request);
+        AxumOrigin::new(S::clone(inner), request, sight, Cache::from(route.cache()))
     }
 }
 
