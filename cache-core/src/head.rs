@@ -136,12 +136,14 @@ impl<'a> RequestHead<'a> {
 
     /// The method.
     #[must_use]
+    #[inline]
     pub const fn method(&self) -> &'a Method {
         self.method
     }
 
     /// The target as the client sent it.
     #[must_use]
+    #[inline]
     pub fn uri(&self) -> &'a Uri {
         match self.form {
             Form::Made(uri, _) => uri,
@@ -151,6 +153,7 @@ impl<'a> RequestHead<'a> {
 
     /// The fields.
     #[must_use]
+    #[inline]
     pub fn headers(&self) -> &'a HeaderMap {
         match self.form {
             Form::Made(_, headers) => headers,
@@ -160,12 +163,14 @@ impl<'a> RequestHead<'a> {
 
     /// The path parameters, decoded, in the order of the path.
     #[must_use]
+    #[inline]
     pub const fn params(&self) -> &'a [(String, String)] {
         self.params
     }
 
     /// The values that guards gave.
     #[must_use]
+    #[inline]
     pub const fn extracted(&self) -> &'a [Extracted] {
         self.extracted
     }
@@ -176,6 +181,7 @@ impl<'a> RequestHead<'a> {
         self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    #[inline]
     pub(crate) fn path(&self) -> &'a str {
         match self.form {
             Form::Made(uri, _) => uri.path(),
@@ -183,6 +189,7 @@ impl<'a> RequestHead<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn query(&self) -> Option<&'a str> {
         match self.form {
             Form::Made(uri, _) => uri.query(),
@@ -191,6 +198,7 @@ impl<'a> RequestHead<'a> {
     }
 
     /// The scheme that the target names.
+    #[inline]
     pub(crate) fn scheme(&self) -> Option<&'a str> {
         match self.form {
             Form::Made(uri, _) => uri.scheme_str(),
@@ -199,6 +207,7 @@ impl<'a> RequestHead<'a> {
     }
 
     /// Host and port that the target names.
+    #[inline]
     pub(crate) fn own_authority(&self) -> Option<&'a [u8]> {
         match self.form {
             Form::Made(uri, _) => uri.authority().map(|authority| authority.as_str().as_bytes()),
@@ -212,6 +221,7 @@ impl<'a> RequestHead<'a> {
     }
 
     /// The lines of a field.
+    #[inline]
     pub(crate) fn lines(&self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
         let (mut made, mut later) = match self.form {
             Form::Made(_, headers) => (Some(headers.get_all(name).iter()), None),
@@ -229,45 +239,55 @@ impl<'a> RequestHead<'a> {
     }
 
     /// The value of `Host`, if there is one line of it.
+    #[inline]
     pub(crate) fn only_host(&self) -> Option<&'a [u8]> {
         self.notes.only_host()
     }
 
     /// One line of `If-None-Match`, if there is any.
+    #[inline]
     pub(crate) const fn none_match(&self) -> Option<&'a [u8]> {
         self.notes.none_match()
     }
 
     /// Whether the request has a field that decides something.
+    #[inline]
     pub(crate) const fn has(&self, noted: Noted) -> bool {
         self.notes.has(noted)
     }
 
+    #[inline]
     pub(crate) const fn has_body(&self) -> bool {
         self.has_body
     }
 
+    #[inline]
     pub(crate) const fn is_guarded(&self) -> bool {
         self.guarded
     }
 
+    #[inline]
     pub(crate) const fn outer(&self) -> Option<&'a Wishes> {
         self.outer
     }
 
+    #[inline]
     pub(crate) const fn extensions(&self) -> Option<&'a Extensions> {
         self.extensions
     }
 
     /// The handler's target, if it is not just the client's without a prefix.
+    #[inline]
     pub(crate) fn rewritten(&self) -> Option<&'a Uri> {
         let as_sent = |routed: &Uri| match self.form {
             Form::Made(uri, _) => std::ptr::eq(routed, uri),
             Form::Later { .. } => false,
         };
-        self.routed.filter(|routed| !as_sent(routed)).filter(|routed| {
-            !self.path().ends_with(routed.path()) || self.query() != routed.query()
-        })
+        self.routed.filter(|routed| !as_sent(routed) && !self.is_shortened_to(routed))
+    }
+
+    fn is_shortened_to(&self, routed: &Uri) -> bool {
+        self.path().ends_with(routed.path()) && self.query() == routed.query()
     }
 
     /// A typed request extension, where the framework has them.

@@ -12,6 +12,7 @@ use super::spawn::Lifeline;
 use crate::body::ReplyBody;
 use crate::field::notes::Noted;
 use crate::head::{Extracted, RequestHead};
+use crate::policy::derive;
 use crate::policy::plan::{self, Planned};
 use crate::policy::rules::KeySource;
 use crate::policy::{KeyFunction, Policy, PolicyError, Rules};
@@ -171,7 +172,7 @@ impl Route {
             }
             _ => custom,
         };
-        plan::derive(rules, head, custom, body)
+        derive::derive(rules, head, custom, body)
     }
 
     fn try_seek(&self, planned: &Planned, head: &RequestHead<'_>) -> Option<Resolved> {

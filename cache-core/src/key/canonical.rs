@@ -6,7 +6,10 @@
 //! with a count of zero). Changing anything here changes every key of every deployment: the
 //! golden vectors in `tests/it/golden.rs` must then move with a changelog entry.
 
-use super::{Digest, memo};
+use std::convert::Infallible;
+
+use super::Digest;
+use super::memo::{self, Purpose};
 use crate::tag::template::Expanded;
 
 /// The version byte of the layout.
@@ -56,12 +59,12 @@ pub enum Part {
 }
 
 /// How many bytes fit without an allocation: those of most requests.
-const INLINE: usize = memo::LONGEST;
+const INLINE: usize = 256;
 
 /// Writes parts into one buffer.
 #[derive(Debug)]
 pub struct Canonical {
-    /// The bytes while they fit; zero behind them.
+    /// The bytes while they fit.
     inline: [u8; INLINE],
     length: usize,
     /// All of them once they do not.
@@ -143,10 +146,10 @@ impl Canonical {
     /// those that hold credentials.
     #[must_use]
     pub(crate) fn digest_remembered(&self) -> Digest {
-        if !self.long.is_empty() {
-            return self.digest();
-        }
-        memo::digest(&self.inline, self.length)
+        let only = [Some(self.as_bytes())];
+        let digest = || Ok::<_, Infallible>(self.digest());
+        let Ok(digest) = memo::digest(Purpose::PLAIN, &only, digest);
+        digest
     }
 
     /// The canonical bytes, for golden vectors.

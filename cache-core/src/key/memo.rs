@@ -1,16 +1,21 @@
 //! Digests that a thread has made before.
 //!
-//! A hit derives the same key as the hits before it, and its SHA-256 is most of what that costs. A
-//! digest found here is that of the very same bytes: they are kept and compared as a whole.
+//! A hit derives the same key as the hits before it, and its SHA-256 is most of what that costs; to
+//! write the bytes that are digested is much of the rest. A digest found here was made of the very
+//! same parts, for the same purpose: they are kept, and compared as a whole.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Digest;
 
-/// The longest bytes whose digest is remembered.
-pub(super) const LONGEST: usize = 256;
+/// The longest parts whose digest is remembered, all together.
+const LONGEST: usize = 256;
 
-/// How many digests a thread remembers, in 148 KiB; a power of two. Those whose bytes fall into one
+/// The most of them.
+pub(crate) const PARTS: usize = 8;
+
+/// How many digests a thread remembers, in 156 KiB; a power of two. Those whose parts fall into one
 /// place displace each other.
 const PLACES: usize = 512;
 
@@ -18,12 +23,39 @@ thread_local! {
     static KNOWN: RefCell<Known> = const { RefCell::new(Known(Vec::new())) };
 }
 
-/// The SHA-256 of the first `length` of these bytes; behind them there are zeros only.
-pub(super) fn digest(padded: &[u8; LONGEST], length: usize) -> Digest {
-    let digest = || Digest::of(padded.get(..length).unwrap_or(padded));
-    KNOWN
-        .try_with(|known| known.borrow_mut().get(padded, length, digest))
-        .unwrap_or_else(|_| digest())
+/// What a digest is for: how it follows from its parts, of which there are always the same number,
+/// or a number that the parts themselves tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Purpose(u64);
+
+impl Purpose {
+    /// The digest is that of the only part.
+    pub(super) const PLAIN: Self = Self(0);
+
+    /// That of the values of nominated fields as they are: each name, then its line, if any.
+    pub(super) const EXACT_VARIANT: Self = Self(1);
+
+    /// That of what these mean.
+    pub(super) const NORMALISED_VARIANT: Self = Self(2);
+
+    /// One that no other has in this process.
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(3);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Bytes; those that are absent differ from none.
+pub(crate) type Part<'p> = Option<&'p [u8]>;
+
+/// The digest for this purpose, which must depend on these parts alone. They are kept in memory: not
+/// for those that hold credentials.
+pub(crate) fn digest<E>(
+    purpose: Purpose,
+    parts: &[Part<'_>],
+    make: impl Fn() -> Result<Digest, E>,
+) -> Result<Digest, E> {
+    KNOWN.try_with(|known| known.borrow_mut().get(purpose, parts, &make)).unwrap_or_else(|_| make())
 }
 
 /// Made at its first use.
@@ -31,61 +63,132 @@ struct Known(Vec<Place>);
 
 #[derive(Clone)]
 struct Place {
-    padded: [u8; LONGEST],
-    length: usize,
+    purpose: Purpose,
+    lengths: [u16; PARTS],
+    /// The parts, one after the other.
+    bytes: [u8; LONGEST],
     digest: Digest,
 }
 
+/// The length of a part that is absent.
+const ABSENT: u16 = u16::MAX;
+
+/// An empty place: of no parts at all, which nobody asks for.
+const EMPTY: Place = Place {
+    purpose: Purpose::PLAIN,
+    lengths: [ABSENT; PARTS],
+    bytes: [0; LONGEST],
+    digest: Digest::from_bytes([0; 32]),
+};
+
 impl Known {
-    fn get(
+    fn get<E>(
         &mut self,
-        padded: &[u8; LONGEST],
-        length: usize,
-        digest: impl Fn() -> Digest,
-    ) -> Digest {
+        purpose: Purpose,
+        parts: &[Part<'_>],
+        make: impl Fn() -> Result<Digest, E>,
+    ) -> Result<Digest, E> {
         if self.0.is_empty() {
-            let empty =
-                Place { padded: [0; LONGEST], length: 0, digest: Digest::from_bytes([0; 32]) };
-            self.0.resize(PLACES, empty);
+            self.0.resize(PLACES, EMPTY);
         }
-        let words = padded.get(..length.next_multiple_of(8)).unwrap_or(padded);
-        let Some(place) = self.0.get_mut(index(words)) else { return digest() };
-        // Nothing is as short as the empty place.
-        if place.length != length || place.padded.get(..words.len()) != Some(words) {
-            *place = Place { padded: *padded, length, digest: digest() };
+        let Some((index, lengths)) = measured(purpose, parts) else { return make() };
+        let Some(place) = self.0.get_mut(index) else { return make() };
+        if place.purpose != purpose || place.lengths != lengths || !place.holds(parts) {
+            let digest = make()?;
+            *place = Place { purpose, lengths, digest, ..EMPTY };
+            place.keep(parts);
         }
-        place.digest
+        Ok(place.digest)
     }
 }
 
-/// Where bytes belong: no more than a guess where to look.
-fn index(bytes: &[u8]) -> usize {
+impl Place {
+    /// Whether it holds these parts, if it holds parts of these lengths.
+    fn holds(&self, parts: &[Part<'_>]) -> bool {
+        let mut rest = self.bytes.as_slice();
+        parts.iter().flatten().all(|part| match rest.split_at_checked(part.len()) {
+            Some((kept, others)) => {
+                rest = others;
+                kept == *part
+            }
+            None => false,
+        })
+    }
+
+    fn keep(&mut self, parts: &[Part<'_>]) {
+        let mut rest = self.bytes.as_mut_slice();
+        for part in parts.iter().flatten() {
+            // They fit: that is asked before.
+            let Some((to, others)) = rest.split_at_mut_checked(part.len()) else { return };
+            to.copy_from_slice(part);
+            rest = others;
+        }
+    }
+}
+
+/// Where parts belong, no more than a guess where to look, and their lengths; `None` if there are
+/// none, or they are too long or too many.
+#[inline]
+fn measured(purpose: Purpose, parts: &[Part<'_>]) -> Option<(usize, [u16; PARTS])> {
+    let mut lengths = [ABSENT; PARTS];
+    let (mut mixed, mut whole) = (purpose.0, 0);
+    for (length, part) in lengths.get_mut(..parts.len())?.iter_mut().zip(parts) {
+        if let Some(part) = part {
+            whole += part.len();
+            *length = u16::try_from(part.len()).unwrap_or(ABSENT);
+            mixed = mix(mixed, part);
+        }
+    }
+    if whole > LONGEST || lengths == EMPTY.lengths {
+        return None;
+    }
+    let index = usize::try_from(mixed >> (u64::BITS - PLACES.ilog2())).ok()?;
+    Some((index, lengths))
+}
+
+#[inline]
+fn mix(mixed: u64, part: &[u8]) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let (words, _) = bytes.as_chunks::<8>();
-    let mixed = words.iter().fold(0_u64, |mixed, word| {
-        (mixed.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(ODD)
-    });
-    usize::try_from(mixed >> (u64::BITS - PLACES.ilog2())).unwrap_or_default()
+    let step = |mixed: u64, word: u64| (mixed.rotate_left(5) ^ word).wrapping_mul(ODD);
+    let (words, rest) = part.as_chunks::<8>();
+    let mixed = words.iter().fold(mixed, |mixed, word| step(mixed, u64::from_le_bytes(*word)));
+    // The last bytes, some of them twice where there are more than a word.
+    let last = match (part.last_chunk::<8>(), rest) {
+        (_, []) => part.len() as u64,
+        (Some(word), _) => u64::from_le_bytes(*word),
+        (None, rest) => match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+            (Some(first), Some(last)) => {
+                u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))
+            }
+            _ => rest.iter().fold(0, |mixed, byte| mixed << 8 | u64::from(*byte)),
+        },
+    };
+    step(mixed, last)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
-    fn padded(text: &[u8]) -> [u8; LONGEST] {
-        let mut padded = [0; LONGEST];
-        padded[..text.len()].copy_from_slice(text);
-        padded
+    fn of(bytes: &[u8]) -> Result<Digest, Infallible> {
+        Ok(Digest::of(bytes))
+    }
+
+    fn never() -> Result<Digest, &'static str> {
+        Err("not remembered")
     }
 
     #[test]
     fn a_remembered_digest_is_that_of_the_same_bytes() {
-        let texts = (0..4 * PLACES).map(|number| format!("{number:0width$}", width = number % 99));
+        let texts = (0..4 * PLACES).map(|number| format!("{number:0width$}", width = number % 300));
         let texts: Vec<String> = texts.chain([String::new(), "\0".into(), "\0\0".into()]).collect();
         for _ in 0..3 {
             for text in &texts {
-                let known = digest(&padded(text.as_bytes()), text.len());
-                assert_eq!(known, Digest::of(text.as_bytes()), "{text}");
+                let only = [Some(text.as_bytes())];
+                let known = digest(Purpose::PLAIN, &only, || of(text.as_bytes()));
+                assert_eq!(known, of(text.as_bytes()), "{text}");
             }
         }
     }
@@ -93,15 +196,62 @@ mod tests {
     #[test]
     fn what_shares_a_place_is_told_apart() {
         let mut known = Known(Vec::new());
-        let one = padded(b"\x01one");
-        let place = index(&one[..8]);
-        let other = (0_u64..).map(u64::to_le_bytes).find(|other| index(other) == place);
-        let other = padded(&other.unwrap_or_default());
+        let place = |text: &[u8]| measured(Purpose::PLAIN, &[Some(text)]).unwrap().0;
+        let one = b"one of eight".as_slice();
+        let other = (0_u64..).map(u64::to_le_bytes).find(|other| place(other) == place(one));
+        let other = other.unwrap();
         for _ in 0..2 {
-            assert_eq!(known.get(&one, 4, || Digest::of(b"one")), Digest::of(b"one"));
-            assert_eq!(known.get(&other, 8, || Digest::of(b"other")), Digest::of(b"other"));
+            for text in [one, &other] {
+                let only = [Some(text)];
+                assert_eq!(known.get(Purpose::PLAIN, &only, || of(text)), of(text));
+                assert_eq!(known.get(Purpose::PLAIN, &only, never), Ok(Digest::of(text)));
+            }
         }
-        let never = || Digest::of(b"never made");
-        assert_eq!(known.get(&other, 8, never), Digest::of(b"other"));
+    }
+
+    #[test]
+    fn parts_are_told_apart_by_where_they_begin_and_by_what_they_are_for() {
+        let (a, b): (&[u8], &[u8]) = (b"a", b"b");
+        let (empty, both): (&[u8], &[u8]) = (b"", b"ab");
+        let all = [
+            vec![Some(a), Some(b)],
+            vec![Some(both), None],
+            vec![None, Some(both)],
+            vec![Some(both), Some(empty)],
+            vec![Some(empty), Some(both)],
+            vec![Some(b), Some(a)],
+            vec![Some(empty)],
+            vec![Some(both), None, None, None, None, None, None, Some(a)],
+        ];
+        let mut known = Known(Vec::new());
+        for _ in 0..2 {
+            for purpose in [Purpose::new(), Purpose::new()] {
+                for (number, parts) in all.iter().enumerate() {
+                    let own = format!("{purpose:?} {number}");
+                    let first = known.get(purpose, parts, || of(own.as_bytes()));
+                    assert_eq!(first, of(own.as_bytes()));
+                    assert_eq!(known.get(purpose, parts, never), Ok(Digest::of(own.as_bytes())));
+                    for other in all.iter().filter(|other| *other != parts) {
+                        assert_ne!(known.get(purpose, other, never), Ok(first.unwrap()));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_remembered_nor_is_nothing_nor_a_failure() {
+        let mut known = Known(Vec::new());
+        let (half, more) = ([7; LONGEST / 2], [7; LONGEST / 2 + 1]);
+        for (parts, remembered) in [
+            (vec![Some(&half[..]), Some(&half)], true),
+            (vec![Some(&half[..]), Some(&more)], false),
+            (vec![Some(&[7; 70_000][..])], false),
+            (vec![], false),
+        ] {
+            assert_eq!(known.get(Purpose::PLAIN, &parts, never), Err("not remembered"));
+            known.get(Purpose::PLAIN, &parts, || of(b"x")).unwrap();
+            assert_eq!(known.get(Purpose::PLAIN, &parts, never).is_ok(), remembered);
+        }
     }
 }

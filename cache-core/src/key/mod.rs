@@ -6,7 +6,7 @@
 
 pub mod canonical;
 mod list_value;
-mod memo;
+pub(crate) mod memo;
 pub mod query;
 pub mod vary;
 

@@ -4,6 +4,7 @@
 //! route's settings win one by one, and the outcome is checked when the route is built.
 
 mod code;
+pub(crate) mod derive;
 mod error;
 pub(crate) mod freshen;
 mod life;

@@ -11,10 +11,11 @@ use http::{Method, StatusCode};
 pub(crate) use self::checks::{DEFAULT_TTL, template};
 use crate::engine::CACHE_STATUS;
 use crate::entry::OwnField;
+use crate::key::memo::Purpose;
 use crate::key::query::QueryRule;
+use crate::policy::derive::{self, USUAL_SCHEME, key_beginning};
 use crate::policy::error::PolicyError;
 use crate::policy::mode::{self, Defaults};
-use crate::policy::plan::{USUAL_SCHEME, key_beginning};
 use crate::policy::setting::{
     Authorization, CacheStatusRule, ClientDirectives, Coalesce, Cookies, EtagRule, Mode,
     OnInvalidationError, SetCookie, Statuses, UnsafeInvalidates, VaryValues,
@@ -48,6 +49,8 @@ pub(crate) struct Rules {
     pub(crate) namespace_tags: Vec<Tag>,
     /// What the keys of GET and HEAD begin with, where the target names no unusual scheme.
     pub(crate) key_beginning: Vec<u8>,
+    /// What keys are remembered for that follow from little.
+    pub(crate) memorable_keys: Option<Purpose>,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
     pub(crate) keep: Duration,
@@ -137,6 +140,7 @@ impl Rules {
             set_cookie: spec.set_cookie.unwrap_or_default(),
             host_in_key: spec.host_in_key.unwrap_or(true),
             key_beginning: Vec::new(),
+            memorable_keys: None,
             key: checks::key(spec, &code, policy.params.as_deref())?,
             tags: checks::templates(spec, policy.params.as_deref())?,
             unknown_placeholder: spec.unknown_placeholder.unwrap_or_default(),
@@ -162,7 +166,8 @@ impl Rules {
             code,
         };
         let key_beginning = usual_key_beginning(&rules);
-        Ok(Self { own_fields: own_fields(&rules), key_beginning, ..rules })
+        let memorable_keys = derive::memorable(&rules);
+        Ok(Self { own_fields: own_fields(&rules), key_beginning, memorable_keys, ..rules })
     }
 
     /// Whether a request's own directives are heeded.

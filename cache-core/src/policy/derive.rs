@@ -1,0 +1,306 @@
+//! The key of a request.
+
+use http::Method;
+use http::header;
+
+use super::Rules;
+use super::plan::{Planned, body_in_key};
+use super::rules::KeySource;
+use super::setting::{Authorization, Cookies};
+use crate::field::cookie;
+use crate::field::notes::Noted;
+use crate::head::RequestHead;
+use crate::key::canonical::{Canonical, Part};
+use crate::key::memo::{self, Purpose};
+use crate::key::{Digest, Key};
+use crate::reason::Reason;
+
+/// Derives the key. `custom` is what a key function gave, `body` the digest of the request's body.
+pub(crate) fn derive(
+    rules: &Rules,
+    head: &RequestHead<'_>,
+    custom: Option<String>,
+    body: Option<&Digest>,
+) -> Result<Planned, Reason> {
+    let is_head = *head.method() == Method::HEAD;
+    if let Some(purpose) = rules.memorable_keys
+        && body.is_none()
+        && let Some(parts) = few_parts(rules, head, &mut [None; memo::PARTS])
+    {
+        let digest = || written(rules, head, None, None).map(|(canonical, _)| canonical.digest());
+        let key = Key::new(memo::digest(purpose, parts, digest)?);
+        return Ok(Planned { key, is_head, custom: None });
+    }
+    let (canonical, custom) = written(rules, head, custom, body)?;
+    let digest = if holds_credentials(head) || body.is_some() {
+        canonical.digest()
+    } else {
+        canonical.digest_remembered()
+    };
+    Ok(Planned { key: Key::new(digest), is_head, custom })
+}
+
+/// What to remember keys for whose only parts are authority, path, query and a few fields, and in
+/// which there are no credentials.
+pub(super) fn memorable(rules: &Rules) -> Option<Purpose> {
+    let by_target = matches!(rules.key, KeySource::Target) && rules.code.query.is_none();
+    let by_credentials = rules.authorization == Authorization::Key
+        || matches!(rules.cookies, Cookies::Key(_))
+        || rules.vary.iter().any(|name| *name == header::AUTHORIZATION || *name == header::COOKIE);
+    let few = rules.vary.len() <= memo::PARTS - TARGET_PARTS;
+    (by_target && !by_credentials && few).then(Purpose::new)
+}
+
+/// Scheme, authority, path and query.
+const TARGET_PARTS: usize = 4;
+
+/// All that the key of this request without a body depends on beside the rules; `None` where that is
+/// more than usual.
+#[inline]
+fn few_parts<'p, 'a>(
+    rules: &Rules,
+    head: &RequestHead<'a>,
+    parts: &'p mut [memo::Part<'a>; memo::PARTS],
+) -> Option<&'p [memo::Part<'a>]> {
+    if body_in_key(head.method()) || !head.extracted().is_empty() || head.rewritten().is_some() {
+        return None;
+    }
+    // Who says it, the target or `Host`, makes no difference to the key.
+    let authority = match (head.own_authority(), head.only_host()) {
+        (None, host) => host,
+        (authority, None) if !head.has(Noted::Hosts) => authority,
+        _ => return None,
+    };
+    if authority.is_none() && rules.host_in_key {
+        return None;
+    }
+    let (of_target, of_fields) = parts.split_first_chunk_mut::<TARGET_PARTS>()?;
+    let (path, query) = (head.path().as_bytes(), head.query().map(str::as_bytes));
+    *of_target = [head.scheme().map(str::as_bytes), authority, Some(path), query];
+    for (part, name) in of_fields.iter_mut().zip(&rules.vary) {
+        let mut lines = head.lines(name);
+        *part = lines.next();
+        if lines.next().is_some() {
+            return None;
+        }
+    }
+    parts.get(..TARGET_PARTS + rules.vary.len())
+}
+
+/// The bytes whose digest is the key, and the text of a custom key.
+fn written(
+    rules: &Rules,
+    head: &RequestHead<'_>,
+    custom: Option<String>,
+    body: Option<&Digest>,
+) -> Result<(Canonical, Option<String>), Reason> {
+    let by_origin = matches!(rules.key, KeySource::Target) && rules.host_in_key;
+    let scheme = by_origin.then(|| head.scheme().unwrap_or(USUAL_SCHEME));
+    let usual = !body_in_key(head.method()) && scheme.is_none_or(|scheme| scheme == USUAL_SCHEME);
+    let mut canonical = if usual {
+        Canonical::beginning_with(&rules.key_beginning)
+    } else {
+        let is_head = *head.method() == Method::HEAD;
+        let method = if is_head { &Method::GET } else { head.method() };
+        key_beginning(rules.namespace.as_deref(), method, scheme)
+    };
+    let custom = match (&rules.key, custom) {
+        (KeySource::Template(template), _) => {
+            let expanded = template
+                .expand(|name| head.placeholder(name))
+                .map_err(|_| Reason::UnknownPlaceholder)?;
+            canonical.custom(&expanded);
+            Some(expanded.text)
+        }
+        (KeySource::Function(_), Some(text)) if !text.is_empty() => {
+            canonical.part(Part::Custom, text.as_bytes());
+            Some(text)
+        }
+        // An empty key would be everybody's.
+        (KeySource::Function(_), _) => return Err(Reason::KeyFailed),
+        (KeySource::Target, _) => {
+            if rules.host_in_key {
+                authority_parts(&mut canonical, head);
+            }
+            target_parts(&mut canonical, rules, head.path(), head.query())?;
+            None
+        }
+    };
+    if let Some(rewritten) = head.rewritten() {
+        let target = rewritten.path_and_query().map_or("", |target| target.as_str());
+        canonical.part(Part::Rewritten, target.as_bytes());
+    }
+    request_parts(&mut canonical, rules, head);
+    if let Some(body) = body {
+        canonical.part(Part::Body, body.as_bytes());
+        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+            canonical.named(Part::Field, name.as_str().as_bytes(), head.lines(&name));
+        }
+    }
+    Ok((canonical, custom))
+}
+
+/// That of requests whose target names none, as in HTTP/1.1.
+pub(crate) const USUAL_SCHEME: &str = "http";
+
+/// What the keys of all requests with this method and this scheme, if that is in them, begin with.
+pub(crate) fn key_beginning(
+    namespace: Option<&str>,
+    method: &Method,
+    scheme: Option<&str>,
+) -> Canonical {
+    let mut canonical = Canonical::new();
+    if let Some(namespace) = namespace {
+        canonical.part(Part::Namespace, namespace.as_bytes());
+    }
+    canonical.part(Part::Method, method.as_str().as_bytes());
+    if let Some(scheme) = scheme {
+        canonical.part(Part::Scheme, scheme.as_bytes());
+    }
+    canonical
+}
+
+/// Whether credentials may be among the key's parts.
+fn holds_credentials(head: &RequestHead<'_>) -> bool {
+    head.has(Noted::Authorization) || head.has(Noted::Cookie) || !head.extracted().is_empty()
+}
+
+/// The authority, behind the scheme. A `Host` line that says something else is part of it: a handler
+/// that reads that line, as frameworks do, must not answer for the authority.
+fn authority_parts(canonical: &mut Canonical, head: &RequestHead<'_>) {
+    let of_target = head.own_authority();
+    if let (None, Some(host)) = (of_target, head.only_host()) {
+        return canonical.part_lowercase(Part::Authority, host);
+    }
+    let mut hosts = head.lines(&header::HOST);
+    let Some(authority) = of_target.or_else(|| hosts.next()) else { return };
+    canonical.part_lowercase(Part::Authority, authority);
+    for other in hosts.filter(|host| !host.eq_ignore_ascii_case(authority)) {
+        canonical.part_lowercase(Part::Authority, other);
+    }
+}
+
+/// Path and query of a target.
+pub(super) fn target_parts(
+    canonical: &mut Canonical,
+    rules: &Rules,
+    path: &str,
+    query: Option<&str>,
+) -> Result<(), Reason> {
+    canonical.part(Part::Path, path.as_bytes());
+    if rules.code.query.is_some() {
+        if let Some(declared) = declared_query(rules, query)? {
+            canonical.part(Part::DeclaredQuery, declared.as_bytes());
+        }
+    } else if let Some(query) = query {
+        for segment in rules.query.segments(query) {
+            canonical.part(Part::QuerySegment, segment.as_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// The query as its declared type writes it, where one is declared.
+pub(super) fn declared_query(rules: &Rules, query: Option<&str>) -> Result<Option<String>, Reason> {
+    let Some(form) = &rules.code.query else { return Ok(None) };
+    let query = query.unwrap_or_default();
+    let written = std::panic::AssertUnwindSafe(|| form(query));
+    match std::panic::catch_unwind(written) {
+        Ok(Some(text)) => Ok(Some(text)),
+        _ => Err(Reason::Query),
+    }
+}
+
+fn request_parts(canonical: &mut Canonical, rules: &Rules, head: &RequestHead<'_>) {
+    for name in &rules.vary {
+        canonical.named(Part::Field, name.as_str().as_bytes(), head.lines(name));
+    }
+    if rules.authorization == Authorization::Key {
+        let name = header::AUTHORIZATION;
+        canonical.named(Part::Field, name.as_str().as_bytes(), head.lines(&name));
+    }
+    if let Cookies::Key(names) = &rules.cookies {
+        for name in names {
+            canonical.named(Part::Cookie, name.as_bytes(), cookie::values(head.headers(), name));
+        }
+    }
+    for extracted in head.extracted() {
+        canonical.part(Part::Extracted, extracted.name().as_bytes());
+        for (name, value) in extracted.fields() {
+            canonical.named(Part::Extracted, name.as_bytes(), std::iter::once(value.as_bytes()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+    use super::*;
+    use crate::policy::Policy;
+
+    fn rules(setting: &str) -> Rules {
+        let policy: Policy = serde_json::from_str(setting).unwrap();
+        Rules::resolve(&Policy::default(), &policy).unwrap()
+    }
+
+    #[test]
+    fn a_remembered_key_is_the_one_that_would_be_made() {
+        let all = [
+            r#"{"mode":"ttl"}"#,
+            r#"{"mode":"ttl","vary":["accept","x-one"]}"#,
+            r#"{"mode":"http","vary":["cookie"],"cookies":"rfc"}"#,
+            r#"{"mode":"ttl","host_in_key":false}"#,
+            r#"{"mode":"ttl","cookies":"ignore","authorization":"public"}"#,
+            r#"{"mode":"ttl","cookies":{"key":["a"]},"authorization":"key"}"#,
+            r#"{"mode":"ttl","query":{"only":["a"]},"namespace":{"name":"n","combine":"replace"}}"#,
+            r#"{"mode":"http"}"#,
+        ]
+        .map(rules);
+        let uris = ["/", "/a", "/a?", "/a?b=1", "/a?b=1&a=2", "/a?a=2&b=1", "http://a/a"]
+            .into_iter()
+            .chain(["https://a/a", "https://b/a", "http://a:80/a?b=1", "/long/enough/for/words?a"]);
+        let lines: [&[(&str, &str)]; 12] = [
+            &[],
+            &[("host", "a")],
+            &[("host", "A")],
+            &[("host", "a"), ("host", "b")],
+            &[("host", "b"), ("accept", "")],
+            &[("host", "b"), ("accept", "x")],
+            &[("host", "b"), ("x-one", "x")],
+            &[("host", "b"), ("accept", "x"), ("accept", "y")],
+            &[("host", "b"), ("accept", "xy")],
+            &[("host", "b"), ("cookie", "a=1")],
+            &[("host", "b"), ("cookie", "a=2"), ("authorization", "b")],
+            &[("host", "b"), ("authorization", "c")],
+        ];
+        let uris: Vec<Uri> = uris.map(|uri| uri.parse().unwrap()).collect();
+        let routed = Uri::from_static("/elsewhere?c=3");
+        for _ in 0..2 {
+            for (rules, uri) in
+                all.iter().flat_map(|rules| uris.iter().map(move |uri| (rules, uri)))
+            {
+                for (lines, method) in
+                    lines.iter().flat_map(|lines| [Method::GET, Method::HEAD].map(|m| (lines, m)))
+                {
+                    let headers: HeaderMap = lines
+                        .iter()
+                        .map(|(name, value)| {
+                            (HeaderName::from_static(name), HeaderValue::from_static(value))
+                        })
+                        .collect();
+                    let head = RequestHead::new(&method, uri, &headers);
+                    for head in [head, head.with_routed(&routed)] {
+                        let (made, _) = written(rules, &head, None, None).unwrap();
+                        let planned = derive(rules, &head, None, None).unwrap();
+                        assert_eq!(
+                            planned.key,
+                            Key::new(made.digest()),
+                            "{method} {uri} {lines:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
