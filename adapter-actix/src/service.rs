@@ -61,6 +61,12 @@ where
                 let desk = Desk::new(req, seen);
                 ResponseFuture::task(life.clone(), serve(route, pending, inner, desk, life))
             }
+            Begun::Waiting(pending, beside) => {
+                let (inner, route) = (Rc::clone(&self.inner), route.clone());
+                let life = route.lifeline();
+                let search = search(route, pending, inner, (req, beside), life.clone());
+                ResponseFuture::task(life, search)
+            }
             Begun::Explain(seen) => {
                 let route = route.clone();
                 ResponseFuture::task(route.lifeline(), async move {
@@ -92,6 +98,9 @@ where
                 Begun::Pending(pending, seen) => {
                     serve(route, pending, inner, Desk::new(request, seen), life).await
                 }
+                Begun::Waiting(pending, beside) => {
+                    search(route, pending, inner, (request, beside), life).await
+                }
                 Begun::Explain(seen) => Ok(explain(&route, request, &seen).await),
                 Begun::Unheard => pass(inner, request).await,
             }
@@ -102,6 +111,8 @@ where
 enum Begun {
     Answered(Reply),
     Pending(Pending, Seen),
+    /// For the store; what is beside the head.
+    Waiting(Pending, Option<Beside>),
     Explain(Seen),
     /// The engine has no words for it.
     Unheard,
@@ -117,27 +128,29 @@ fn begin(route: &Route, extracted: Option<Vec<Extracted>>, request: &ServiceRequ
         return Begun::Unheard;
     }
     let mut beside = Beside::of(request, extracted, found.announces_content());
-    let early = route.keys_by_params();
-    if early {
+    if route.keys_by_params() {
         beside.get_or_insert_default().read_params(request);
     }
     if let Some(beside) = &beside {
         read = beside.with(read);
     }
-    let complete = |beside: Option<Beside>| {
-        let mut beside = beside.unwrap_or_default();
-        if !early && route.needs_params() {
-            beside.read_params(request);
-        }
-        beside
-    };
     if request.extensions().contains::<Explain>() {
-        return Begun::Explain(Seen::new(head, complete(beside)));
+        return Begun::Explain(seen(route, request, head, beside));
     }
     match route.attend(&read) {
         Step::Reply(reply) => Begun::Answered(reply),
-        Step::Forward(pending) => Begun::Pending(pending, Seen::new(head, complete(beside))),
+        Step::Forward(pending) if pending.waits() => Begun::Waiting(pending, beside),
+        Step::Forward(pending) => Begun::Pending(pending, seen(route, request, head, beside)),
     }
+}
+
+/// The whole of a request that is not answered at once.
+fn seen(route: &Route, request: &ServiceRequest, head: Head<'_>, beside: Option<Beside>) -> Seen {
+    let mut beside = beside.unwrap_or_default();
+    if !route.keys_by_params() && route.needs_params() {
+        beside.read_params(request);
+    }
+    Seen::new(head, beside)
 }
 
 #[inline]
@@ -149,6 +162,36 @@ fn hit(request: ServiceRequest, reply: Reply) -> ServiceResponse {
         pieces @ ReplyBody::Pieces(_) => Outgoing::boxed(ServedBody::reply(pieces), None, false),
     };
     request.into_response(response.set_body(body))
+}
+
+/// What waits for the store. A hit needs neither the request in terms of http 1.x nor the future of
+/// a run.
+async fn search<S, B>(
+    route: Route,
+    pending: Pending,
+    inner: Rc<S>,
+    (request, beside): (ServiceRequest, Option<Beside>),
+    life: Lifeline,
+) -> Result<ServiceResponse, Error>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    // It was heard before.
+    let Some(head) = Head::of(request.request()) else { return pass(inner, request).await };
+    let read = head.read(&mut Found::default());
+    let read = beside.as_ref().map_or(read, |beside| beside.with(read));
+    match route.look_up(pending, read).await {
+        Step::Reply(reply) => {
+            drop(head);
+            Ok(hit(request, reply))
+        }
+        Step::Forward(pending) => {
+            let seen = seen(&route, &request, head, beside);
+            let desk = Desk::new(request, seen);
+            Box::pin(serve(route, pending, inner, desk, life)).await
+        }
+    }
 }
 
 async fn serve<S, B>(
