@@ -117,11 +117,11 @@ impl<S> Driver<S> {
                     self.part.extend_from_slice(come);
                     Bytes::from(std::mem::take(&mut self.part))
                 };
-                if let Some(Waiting { caller: Some(caller), .. }) = self.calls.pop_front() {
+                if let Some(Waiting { caller, places, .. }) = self.calls.pop_front() {
                     // Whoever has given up does not mind.
-                    let _ = caller.send(Ok(whole));
+                    let _ = caller.map(|caller| caller.send(Ok(whole)));
+                    done += places;
                 }
-                done += 1;
                 continue;
             }
             if self.part.is_empty() && seen > 0 {
@@ -195,6 +195,23 @@ impl<S> Driver<S> {
                 let _ = caller.send(Err(fault.clone()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl<S> Driver<S> {
+    /// As if this had come, and a call waited for so many replies.
+    pub(super) fn receive(&mut self, bytes: &[u8], replies: usize) -> Result<(), Fault> {
+        let scan = super::scan::Scan::of(replies);
+        self.calls.push_back(Waiting { scan, caller: None, deadline: None, places: 1 });
+        self.buffer[..bytes.len()].copy_from_slice(bytes);
+        self.end = bytes.len();
+        self.hand_out()
+    }
+
+    /// What is set aside for the reply that is being read.
+    pub(super) fn reserved(&self) -> usize {
+        self.part.capacity()
     }
 }
 

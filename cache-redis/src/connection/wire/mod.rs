@@ -6,8 +6,8 @@
 //! processor time there. This one finds where replies end and hands out their bytes. The library
 //! still opens TLS, logs in, packs commands, and reads every reply but those of a plain lookup.
 //!
-//! **Limits.** At most [`PLACES`] calls have something to be written or answered; further ones wait
-//! for a place, within their own limits. A call that gives up keeps its place until its reply has
+//! **Limits.** At most [`PLACES`] calls have something to be written or answered, fewer if it is
+//! large; further ones wait for a place, within their own limits. A call that gives up keeps its place until its reply has
 //! come, or the socket is closed. A call may name a deadline; the socket's task, on the runtime that
 //! opened the socket, ends its waiting then.
 
@@ -33,6 +33,10 @@ use crate::error::Fault;
 
 /// Calls that may wait for replies of one socket.
 const PLACES: usize = 1024;
+
+/// What is sent takes a further place for each so many bytes, so that no more than 64 MiB and one
+/// call lie there to be written.
+const PLACE: usize = 64 << 10;
 
 /// The bytes of all replies to one pipeline.
 pub(crate) type Replies = oneshot::Receiver<Result<Bytes, Fault>>;
@@ -71,6 +75,7 @@ struct Waiting {
     caller: Option<oneshot::Sender<Result<Bytes, Fault>>>,
     /// In monotonic milliseconds.
     deadline: Option<u64>,
+    places: usize,
 }
 
 impl Wire {
@@ -81,11 +86,7 @@ impl Wire {
     {
         let runtime = Handle::try_current()
             .map_err(|_| Fault::Unsupported("a runtime other than tokio".to_owned()))?;
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            places: Semaphore::new(PLACES),
-            is_held_up: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new());
         runtime.spawn(Driver::new(socket, Arc::clone(&shared)));
         Ok(Self(shared))
     }
@@ -97,7 +98,8 @@ impl Wire {
         replies: usize,
     ) -> Result<Vec<Value>, Fault> {
         let packed = pipe.get_packed_pipeline();
-        let Ok(place) = self.0.places.acquire().await else {
+        let places = u32::try_from((1 + packed.len() / PLACE).min(PLACES)).unwrap_or(1);
+        let Ok(place) = self.0.places.acquire_many(places).await else {
             return Err(self.0.lock().end.clone().unwrap_or_else(cut_off));
         };
         let write = |out: &mut Vec<u8>| out.extend_from_slice(&packed);
@@ -134,6 +136,14 @@ impl Drop for Wire {
 }
 
 impl Shared {
+    fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            places: Semaphore::new(PLACES),
+            is_held_up: AtomicBool::new(false),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -146,7 +156,8 @@ impl Shared {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Replies, Fault> {
         let (caller, reply) = oneshot::channel();
-        let waiting = Waiting { scan: Scan::of(replies), caller: Some(caller), deadline };
+        let places = place.num_permits();
+        let waiting = Waiting { scan: Scan::of(replies), caller: Some(caller), deadline, places };
         let mut state = self.lock();
         if let Some(fault) = &state.end {
             return Err(fault.clone());

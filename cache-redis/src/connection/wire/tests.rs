@@ -121,6 +121,91 @@ async fn a_call_that_is_given_up_keeps_its_place_until_it_is_answered() {
 }
 
 #[tokio::test]
+async fn what_lies_there_to_be_written_is_bounded() {
+    let (wire, _server) = pipe(1);
+    let large = "x".repeat(16 << 20);
+    let calls: Vec<_> =
+        (0..8).map(|_| tokio::spawn(ask(Arc::clone(&wire), large.clone()))).collect();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(wire.0.places.available_permits() < 257, "some have places, others wait");
+    assert!(wire.0.lock().out.len() <= 64 << 20);
+    calls.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn a_reply_to_a_caller_who_left_is_not_the_next_ones() {
+    let (wire, mut server) = pipe(1 << 20);
+    let [first, second] = ["a", "b"].map(|text| {
+        let wire = Arc::clone(&wire);
+        tokio::spawn(async move { wire.exchange(&echo(text), 1).await })
+    });
+    // Both are sent; nobody answers yet.
+    server.read_exact(&mut [0; 42]).await.unwrap();
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    server.write_all(b"$1\r\na\r\n$1\r\nb\r\n").await.unwrap();
+    assert_eq!(second.await.unwrap().unwrap(), [Value::BulkString(b"b".to_vec())]);
+}
+
+/// Every kind of reply that RESP3 has, nested and not; and what the library makes of it.
+const ODD: &str = "+OK\r\n-ERR no\r\n:12\r\n_\r\n$-1\r\n*-1\r\n,-4.5e+15\r\n#t\r\n$0\r\n\r\n\
+    $7\r\na\r\nb\n*1\r\n!6\r\nERR no\r\n=6\r\ntxt:ab\r\n*0\r\n*3\r\n:1\r\n*2\r\n$1\r\na\r\n*0\r\n_\r\n\
+    ~1\r\n:1\r\n%2\r\n+a\r\n:1\r\n+b\r\n%1\r\n+c\r\n*1\r\n:1\r\n";
+const ODD_REPLIES: usize = 16;
+
+#[tokio::test]
+async fn odd_replies_that_come_byte_by_byte_are_read_as_the_library_reads_them() {
+    let (wire, mut server) = pipe(1 << 20);
+    let (odd, next) = (
+        tokio::spawn({
+            let wire = Arc::clone(&wire);
+            async move { wire.exchange(&echo("odd"), ODD_REPLIES).await }
+        }),
+        tokio::spawn(ask(Arc::clone(&wire), "next".to_owned())),
+    );
+    server.read_u8().await.unwrap();
+    for byte in [ODD, "$4\r\nnext\r\n"].concat().bytes() {
+        server.write_u8(byte).await.unwrap();
+        // The socket's task reads it.
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(odd.await.unwrap().unwrap(), parse(ODD.as_bytes(), ODD_REPLIES).unwrap());
+    assert_eq!(next.await.unwrap().unwrap(), "next");
+}
+
+#[tokio::test]
+async fn replies_that_cannot_be_end_the_socket_for_all() {
+    let huge = format!("${}\r\nx", usize::MAX);
+    let long = format!("*2\r\n+{}", "x".repeat(70_000));
+    let cut_off = ["", "$5\r\nab", "*3\r\n:1\r\n"];
+    let broken = ["x\r\n", "$9999999999\r\n", &huge, &long, "*-2\r\n", "+no\n", "$\r\n"];
+    let foreign = [">2\r\n+invalidate\r\n*0\r\n$1\r\na\r\n", "|1\r\n+a\r\n+b\r\n$1\r\na\r\n"];
+    for reply in cut_off.into_iter().chain(broken).chain(foreign) {
+        let (wire, mut server) = pipe(1 << 20);
+        let calls = ["a", "b"].map(|text| tokio::spawn(ask(Arc::clone(&wire), text.to_owned())));
+        server.read_u8().await.unwrap();
+        server.write_all(reply.as_bytes()).await.unwrap();
+        server.shutdown().await.unwrap();
+        for call in calls {
+            let outcome = tokio::time::timeout(Duration::from_secs(30), call).await.unwrap();
+            let fault = outcome.unwrap().unwrap_err();
+            let ends = fault.is_disconnect() || matches!(fault, Fault::Protocol(_));
+            assert!(ends, "{reply:.20?}: {fault:?}");
+        }
+        assert!(wire.try_send(1, u64::MAX, |_| ()).is_none(), "{reply:.20?}");
+    }
+}
+
+#[tokio::test]
+async fn a_length_that_is_only_claimed_takes_little_memory() {
+    let mut driver = Driver::new(tokio::io::empty(), Arc::new(Shared::new()));
+    driver.receive(b"$536870912\r\nxyz", 1).unwrap();
+    assert!(driver.reserved() <= 32 << 20, "{} bytes", driver.reserved());
+}
+
+#[tokio::test]
 async fn the_end_of_the_socket_is_told_to_all() {
     let (wire, server) = pipe(1 << 10);
     let call = tokio::spawn(ask(Arc::clone(&wire), "a".to_owned()));
