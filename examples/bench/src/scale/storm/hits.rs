@@ -52,7 +52,7 @@ async fn again_and_again<A: App>(
         nanos.push(since(start));
         number += 1;
         // A request that need not wait never gives way to the others here.
-        if number % 64 == 0 {
+        if number.is_multiple_of(64) {
             tokio::task::yield_now().await;
         }
     }
