@@ -298,8 +298,8 @@ impl Hasher for KeyHasher {
         bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
     }
 
-    fn write_u64(&mut self, number: u64) {
-        let mixed = (self.hash ^ number).wrapping_mul(self.secret);
+    fn write_u64(&mut self, i: u64) {
+        let mixed = (self.hash ^ i).wrapping_mul(self.secret);
         self.hash = mixed ^ (mixed >> 32);
     }
 }

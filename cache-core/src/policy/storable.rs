@@ -282,7 +282,7 @@ pub(crate) fn stored_form(
     let has = |saying, name: HeaderName| said.has(saying) && kept(&name);
     let says_length = has(Saying::ContentLength, header::CONTENT_LENGTH);
     StoredForm {
-        fields: Packing::of(response, &kept, &added, room),
+        fields: Packing::of(response, kept, &added, room),
         has_etag: has(Saying::Etag, header::ETAG),
         has_accept_ranges: has(Saying::AcceptRanges, header::ACCEPT_RANGES),
         length: if says_length { storable.length } else { Stated::Nothing },
