@@ -79,8 +79,9 @@ impl Clock for ManualClock {
 /// Milliseconds since the Unix epoch; 0 for a time before it.
 #[must_use]
 pub fn unix_millis(at: SystemTime) -> u64 {
-    at.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    at.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| {
+        since.as_secs().saturating_mul(1000).saturating_add(u64::from(since.subsec_millis()))
+    })
 }
 
 /// The inverse of [`unix_millis`]; a time that the platform cannot express is cut to the year

@@ -98,7 +98,7 @@ impl Route {
 }
 
 fn verdict(resolved: &Resolved) -> String {
-    let left = |state: &Freshness| state.remaining.as_secs();
+    let left = |state: &Freshness| state.remaining().as_secs();
     match resolved {
         Resolved::Serve(_, state) => format!("hit; ttl={}", left(state)),
         Resolved::ServeAndRefresh(..) => "hit; stale-while-revalidate".to_owned(),

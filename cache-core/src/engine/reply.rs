@@ -9,7 +9,7 @@ use super::cache::Inner;
 use super::partial;
 use super::status::{self, Seconds, Story};
 use crate::body::ReplyBody;
-use crate::entry::{Entry, Laid, StoredHead, laid};
+use crate::entry::{Entry, Laid, Said, StoredHead, Varying, laid};
 use crate::field::conditional;
 use crate::field::notes::Noted;
 use crate::head::RequestHead;
@@ -40,14 +40,10 @@ pub struct Reply(Made);
 
 #[derive(Debug)]
 enum Made {
-    /// A table that is laid out, and the values to write over its first fields.
-    Ready {
-        status: StatusCode,
-        laid: Arc<Laid>,
-        own: [Option<HeaderValue>; 2],
-        body: ReplyBody,
-    },
-    Response(Response<ReplyBody>),
+    /// A table that is laid out.
+    Ready { status: StatusCode, laid: Arc<Laid>, body: ReplyBody },
+    /// Boxed, as it is rare and large.
+    Response(Box<Response<ReplyBody>>),
 }
 
 /// By which an adapter finds again what it has made of the fields of an answer.
@@ -72,15 +68,10 @@ impl Reply {
 
     /// The fields, in order; several lines of one name follow each other.
     pub fn fields(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
-        let (table, own) = match &self.0 {
-            Made::Ready { status, laid, own, .. } => {
-                (laid.table(is_not_modified(*status)), Some(own))
-            }
-            Made::Response(response) => (response.headers(), None),
-        };
-        let own = own.into_iter().flatten().flatten();
-        let values = own.map(Some).chain(std::iter::repeat(None));
-        table.iter().zip(values).map(|((name, value), own)| (name, own.unwrap_or(value)))
+        match &self.0 {
+            Made::Ready { status, laid, .. } => laid.table(is_not_modified(*status)).iter(),
+            Made::Response(response) => response.headers().iter(),
+        }
     }
 
     /// Which fields these are, where answers with the same ones are to be expected; `None` where they
@@ -88,9 +79,10 @@ impl Reply {
     #[must_use]
     pub fn ready_fields(&self) -> Option<ReadyFields<'_>> {
         match &self.0 {
-            Made::Ready { status, laid, own: [one, other], .. } => {
-                let number = laid.number(is_not_modified(*status))?;
-                Some(ReadyFields { number, own: [one.as_ref(), other.as_ref()] })
+            Made::Ready { status, laid, .. } => {
+                let not_modified = is_not_modified(*status);
+                let number = laid.number(not_modified)?;
+                Some(ReadyFields { number, own: laid.varying(not_modified) })
             }
             Made::Response(_) => None,
         }
@@ -117,42 +109,26 @@ impl Reply {
     /// The whole of it, with the framework's own kind of body.
     #[must_use]
     pub fn into_response<B>(self, body_as: impl FnOnce(ReplyBody) -> B) -> Response<B> {
-        let (status, laid, own, body) = match self.0 {
-            Made::Ready { status, laid, own, body } => (status, laid, own, body),
-            Made::Response(response) => return response.map(body_as),
+        let (status, laid, body) = match self.0 {
+            Made::Ready { status, laid, body } => (status, laid, body),
+            Made::Response(response) => return (*response).map(body_as),
         };
         let mut response = Response::new(body_as(body));
         *response.status_mut() = status;
-        *response.headers_mut() = filled(Laid::into_table(laid, is_not_modified(status)), own);
+        *response.headers_mut() = Laid::into_table(laid, is_not_modified(status));
         response
     }
 }
 
 impl From<Response<ReplyBody>> for Reply {
     fn from(response: Response<ReplyBody>) -> Self {
-        Self(Made::Response(response))
+        Self(Made::Response(Box::new(response)))
     }
 }
 
 /// A stored response never has this status itself.
 fn is_not_modified(status: StatusCode) -> bool {
     status == StatusCode::NOT_MODIFIED
-}
-
-/// A table with these values in its first fields.
-fn filled(mut map: HeaderMap, [one, other]: [Option<HeaderValue>; 2]) -> HeaderMap {
-    let mut places = map.values_mut();
-    if let Some(value) = one
-        && let Some(place) = places.next()
-    {
-        *place = value;
-    }
-    if let Some(value) = other
-        && let Some(place) = places.next()
-    {
-        *place = value;
-    }
-    map
 }
 
 /// The answer to this request where it lies ready: the whole of a response, or the head that tells
@@ -169,33 +145,35 @@ pub(crate) fn at_once(
     if !matches!(story, Story::Hit { .. } | Story::Collapsed { .. }) {
         return Err(entry);
     }
-    let Some((status, laid, body)) = lies_ready(rules, request, &entry) else { return Err(entry) };
-    let own = status::varying_of_hit(rules, cache, &entry, state, story);
-    Ok(Reply(Made::Ready { status, laid, own, body }))
+    let said = status::said(rules, state, story);
+    let values = || status::varying_of_hit(rules, cache, &entry, state, story);
+    lies_ready(rules, request, &entry, said, values).map(Reply).ok_or(entry)
 }
 
-/// The answer's status, head and body, if the head needs nothing but the values of the cache's own
-/// fields.
+/// The answer, if its head needs nothing but the values of the cache's own fields.
 fn lies_ready(
     rules: &Rules,
     request: &RequestHead<'_>,
     entry: &Entry,
-) -> Option<(StatusCode, Arc<Laid>, ReplyBody)> {
+    said: Option<Said>,
+    values: impl Fn() -> Varying,
+) -> Option<Made> {
     if !rules.leaves_downstream() || request.has(Noted::Range) {
         return None;
     }
     let stored = entry.response()?;
-    let laid = laid(&stored.headers, &rules.own_fields, entry.body().len())?;
+    let laid = laid(&stored.headers, &rules.own_fields, entry.body().len(), said, values)?;
     if has_it(request, stored.status, laid.whole(), laid.etag()) {
         laid.not_modified(conditional::stays_when_not_modified);
-        return Some((StatusCode::NOT_MODIFIED, laid, ReplyBody::Absent));
+        let (status, body) = (StatusCode::NOT_MODIFIED, ReplyBody::Absent);
+        return Some(Made::Ready { status, laid, body });
     }
     // The table says how long the body is, to HEAD as well.
     let body = match *request.method() {
         Method::HEAD => ReplyBody::Absent,
         _ => ReplyBody::Whole(entry.body().clone()),
     };
-    Some((stored.status, laid, body))
+    Some(Made::Ready { status: stored.status, laid, body })
 }
 
 /// Whether the client has the response with this head.
@@ -264,7 +242,7 @@ fn fields(
             conditional::reduce_to_not_modified(&mut headers);
         }
         if rules.age {
-            headers.insert(header::AGE, HeaderValue::from(state.age.as_secs()));
+            headers.insert(header::AGE, HeaderValue::from(state.age_in_seconds()));
         }
         status::tell(rules, cache, Some(&entry.key()), story, &mut headers);
         return headers;

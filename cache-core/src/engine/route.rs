@@ -224,7 +224,7 @@ impl Route {
         how: How,
     ) -> Reply {
         let Shared { cache, rules, .. } = &*self.shared;
-        tracing::debug!(key = %entry.key(), ?how, age = state.age.as_secs(), "a hit");
+        tracing::debug!(key = %entry.key(), ?how, age = state.age_in_seconds(), "a hit");
         let ready = reply::at_once(rules, cache, head, entry, state, how);
         ready.unwrap_or_else(|entry| self.reply(head, &entry, state, how).into())
     }
@@ -237,7 +237,7 @@ impl Route {
         how: How,
     ) -> Response<ReplyBody> {
         let Shared { cache, rules, .. } = &*self.shared;
-        tracing::debug!(key = %entry.key(), ?how, age = state.age.as_secs(), "reused");
+        tracing::debug!(key = %entry.key(), ?how, age = state.age_in_seconds(), "reused");
         match entry.response() {
             Some(stored) => reply::reply(rules, cache, head, entry, stored, state, how),
             // Only responses are resolved to be served: a search that ends otherwise is a bug.

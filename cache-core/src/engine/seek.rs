@@ -6,14 +6,14 @@ use std::time::SystemTime;
 
 use http::HeaderName;
 
-use crate::entry::{Content, Entry, Life, StoredHead};
+use crate::entry::{Content, Entry, StoredHead};
 use crate::field::cache_control::CacheControl;
 use crate::head::RequestHead;
 use crate::key::canonical::{Canonical, Part};
 use crate::key::vary::{VariantRecord, variant};
 use crate::key::{Digest, Key};
 use crate::policy::Rules;
-use crate::policy::freshness::{Freshness, Use, freshness, usable};
+use crate::policy::freshness::{self, Freshness, Use, usable};
 use crate::policy::plan::Planned;
 use crate::policy::setting::VaryValues;
 use crate::reason::Reason;
@@ -153,7 +153,7 @@ impl Seek {
         if !selected(stored, head, self.values) {
             return self.forward(head, looked_under, Reason::OtherVariant, ticket);
         }
-        let (state, usage) = judged(rules, head, &stored.life(), now);
+        let (state, usage) = judged(rules, head, stored, now);
         match usage {
             Use::Serve => Next::Done(Resolved::Serve(entry, state)),
             // A refresh needs the record, which other names than the recalled ones may be in.
@@ -245,7 +245,7 @@ pub(crate) fn serves(
     if !selected(stored, head, rules.vary_values) {
         return None;
     }
-    let (state, usage) = judged(rules, head, &stored.life(), now);
+    let (state, usage) = judged(rules, head, stored, now);
     (usage == Use::Serve).then_some(state)
 }
 
@@ -267,10 +267,15 @@ pub(crate) fn named_by(
     (!names.is_empty()).then(key)
 }
 
-fn judged(rules: &Rules, head: &RequestHead<'_>, life: &Life, now: SystemTime) -> (Freshness, Use) {
-    let state = freshness(life, now);
+fn judged(
+    rules: &Rules,
+    head: &RequestHead<'_>,
+    stored: &StoredHead,
+    now: SystemTime,
+) -> (Freshness, Use) {
+    let state = freshness::at(stored.times(), now);
     let client = rules.honours_client().then(|| CacheControl::of_request(head.headers()));
-    (state, usable(life, &state, client.as_ref()))
+    (state, usable(stored.times(), stored.must_validate(), &state, client.as_ref()))
 }
 
 fn variants(entry: &Entry) -> Option<&VariantRecord> {

@@ -7,7 +7,7 @@ use http::header::{CACHE_CONTROL, EXPIRES, HeaderMap, HeaderName, HeaderValue, S
 
 use super::cache::Inner;
 use super::written;
-use crate::entry::Entry;
+use crate::entry::{Entry, Said, Varying};
 use crate::key::Key;
 use crate::policy::Rules;
 use crate::policy::freshness::Freshness;
@@ -40,11 +40,7 @@ pub(crate) struct Seconds(i64);
 
 impl From<&Freshness> for Seconds {
     fn from(state: &Freshness) -> Self {
-        // Rounded so that it and the age, in whole seconds, add up to the life.
-        let up = u64::from(state.remaining.subsec_nanos() > 0);
-        let remaining = state.remaining.as_secs().saturating_add(up);
-        let signed = |seconds| i64::try_from(seconds).unwrap_or(i64::MAX);
-        Self(if state.is_fresh() { signed(remaining) } else { -signed(state.staleness.as_secs()) })
+        Self(state.seconds_left())
     }
 }
 
@@ -65,15 +61,27 @@ pub(crate) fn of_hit(
     [age, status, hit]
 }
 
-/// Those of them that are not always the same in the answers that lie ready.
+/// What those of them follow from that are not always the same in the answers that lie ready; `None`
+/// where it is more than that.
+#[inline]
+pub(crate) fn said(rules: &Rules, state: &Freshness, story: Story) -> Option<Said> {
+    match (rules.cache_status, story) {
+        (CacheStatusRule::Plain | CacheStatusRule::Off, Story::Hit { ttl, why_stale: None }) => {
+            Some(Said { age: state.age_in_seconds(), seconds_left: ttl.0 })
+        }
+        _ => None,
+    }
+}
+
+/// Their values.
 pub(crate) fn varying_of_hit(
     rules: &Rules,
     cache: &Inner,
     entry: &Entry,
     state: &Freshness,
     story: Story,
-) -> [Option<HeaderValue>; 2] {
-    let age = state.age.as_secs();
+) -> Varying {
+    let age = state.age_in_seconds();
     if let (CacheStatusRule::Plain, Story::Hit { ttl, why_stale: None }) =
         (rules.cache_status, story)
         && rules.age

@@ -314,7 +314,7 @@ mod tests {
             // All of them, or none: a field that is left out may be the one that forbids to share.
             if let Ok(fields) = StoredFields::read(flood(lines)) {
                 assert_eq!(fields.to_map().len(), lines);
-                let table = laid(&fields, &Arc::default(), 1).unwrap();
+                let table = laid(&fields, &Arc::default(), 1, None, Default::default).unwrap();
                 assert_eq!(table.whole().len(), lines + 1);
             }
         }

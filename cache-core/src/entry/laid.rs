@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 use super::fields::{OwnField, StoredFields, table_of};
 use super::packed::{self, Name};
@@ -29,36 +29,77 @@ thread_local! {
     static KNOWN: RefCell<Known> = const { RefCell::new(Known(Vec::new())) };
 }
 
-/// The table of every answer that a stored response is. The cache's own fields are the first ones,
-/// those whose values are not always the same first of all, and blank; the last one says how long
-/// the body is, if the response itself does not.
+/// The table of the answer that a stored response is. The cache's own fields are the first ones,
+/// those whose values are not always the same first of all; the last one says how long the body is,
+/// if the response itself does not.
 #[derive(Debug)]
 pub(crate) struct Laid {
-    own: Arc<[OwnField]>,
+    /// How many of the fields are the cache's own, and how many of these are not always the same.
+    own: usize,
+    varying: usize,
     table: HeaderMap,
     /// Those that a 304 has, laid out the same way; made when the first one is sent.
     of_not_modified: OnceLock<HeaderMap>,
     etag: Tag,
     /// Tells the remembered ones of a process apart.
     number: Option<u64>,
+    /// What the values that are not always the same follow from, as they are now.
+    said: Option<Said>,
 }
 
-/// The table for these fields; `None` where the response has one of the cache's own already, or so
-/// many fields that a table might not hold them all.
+/// What the values of those of the cache's own fields follow from that are not always the same, for
+/// answers of one route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// In seconds.
+    pub(crate) age: u64,
+    pub(crate) seconds_left: i64,
+}
+
+/// The values of these fields, in their order.
+pub(crate) type Varying = [Option<HeaderValue>; 2];
+
+/// The table for these fields, with these values in those of the cache's own that are not always the
+/// same; `None` where the response has one of them already, or so many fields that a table might not
+/// hold them all. Without `said`, nobody can tell when the values are the same again.
 pub(crate) fn laid(
     fields: &StoredFields,
     own: &Arc<[OwnField]>,
     length: usize,
+    said: Option<Said>,
+    values: impl Fn() -> Varying,
 ) -> Option<Arc<Laid>> {
-    KNOWN
-        .try_with(|known| known.borrow_mut().get(fields, own, length))
-        .unwrap_or_else(|_| Laid::of(fields, own, length, None).map(Arc::new))
+    let answer = Answer { fields, own, length, said, values };
+    KNOWN.try_with(|known| known.borrow_mut().get(&answer)).unwrap_or_else(|_| answer.once())
+}
+
+/// What a table is asked for.
+struct Answer<'a, V> {
+    fields: &'a StoredFields,
+    own: &'a Arc<[OwnField]>,
+    length: usize,
+    said: Option<Said>,
+    values: V,
+}
+
+impl<V: Fn() -> Varying> Answer<'_, V> {
+    /// A table that nobody will ask for again.
+    fn once(&self) -> Option<Arc<Laid>> {
+        self.laid(self.fields, None)
+    }
+
+    fn laid(&self, fields: &StoredFields, number: Option<u64>) -> Option<Arc<Laid>> {
+        let mut laid = Laid::of(fields, self.own, self.length, number)?;
+        laid.say(self.said, (self.values)());
+        Some(Arc::new(laid))
+    }
 }
 
 impl Laid {
+    /// The values that are not always the same are still blank.
     fn of(
         fields: &StoredFields,
-        own: &Arc<[OwnField]>,
+        own: &[OwnField],
         length: usize,
         number: Option<u64>,
     ) -> Option<Self> {
@@ -71,8 +112,18 @@ impl Laid {
         if length > 0 && !table.contains_key(CONTENT_LENGTH) {
             table.append(CONTENT_LENGTH, HeaderValue::from(length));
         }
-        let (own, etag, of_not_modified) = (Arc::clone(own), Tag::of(&table), OnceLock::new());
-        Some(Self { own, table, of_not_modified, etag, number })
+        let varying = own.iter().filter(|field| field.always.is_none()).count();
+        let (own, etag, of_not_modified) = (own.len(), Tag::of(&table), OnceLock::new());
+        Some(Self { own, varying, table, of_not_modified, etag, number, said: None })
+    }
+
+    /// Writes the values that are not always the same.
+    fn say(&mut self, said: Option<Said>, values: Varying) {
+        if let Some(table) = self.of_not_modified.get_mut() {
+            write(table, values.clone());
+        }
+        write(&mut self.table, values);
+        self.said = said;
     }
 
     /// The table of every answer but a 304.
@@ -88,10 +139,12 @@ impl Laid {
     pub(crate) fn not_modified(&self, kept: impl Fn(&str, bool) -> bool) -> &HeaderMap {
         self.of_not_modified.get_or_init(|| {
             let etag = self.table.contains_key(http::header::ETAG);
-            let stored = || self.table.iter().skip(self.own.len());
-            let kept = || stored().filter(|(name, _)| kept(name.as_str(), etag));
-            let mut table = blank(&self.own, self.own.len() + kept().count());
-            for (name, value) in kept() {
+            let stays = |(at, (name, _)): &(usize, (&HeaderName, _))| {
+                *at < self.own || kept(name.as_str(), etag)
+            };
+            let lines = || self.table.iter().enumerate().filter(stays).map(|(_, line)| line);
+            let mut table = table_of(lines().count());
+            for (name, value) in lines() {
                 table.append(name, value.clone());
             }
             table
@@ -117,6 +170,21 @@ impl Laid {
         }
     }
 
+    /// The same with other values, for an answer while another one has this table.
+    fn saying(&self, said: Option<Said>, values: Varying) -> Self {
+        let (table, of_not_modified) = (self.table.clone(), self.of_not_modified.clone());
+        let etag = self.etag.clone();
+        let mut copy = Self { table, of_not_modified, etag, number: None, ..*self };
+        copy.say(said, values);
+        copy
+    }
+
+    /// The values of the first fields that are others in other answers.
+    pub(crate) fn varying(&self, not_modified: bool) -> [Option<&HeaderValue>; 2] {
+        let mut values = self.table(not_modified).values().take(self.varying);
+        [values.next(), values.next()]
+    }
+
     /// What tells one of the two apart from all others, if it will be met again.
     pub(crate) fn number(&self, not_modified: bool) -> Option<u64> {
         Some(self.number? * 2 + u64::from(not_modified))
@@ -138,34 +206,29 @@ struct Place {
 }
 
 impl Known {
-    fn get(
-        &mut self,
-        fields: &StoredFields,
-        own: &Arc<[OwnField]>,
-        length: usize,
-    ) -> Option<Arc<Laid>> {
+    fn get(&mut self, answer: &Answer<'_, impl Fn() -> Varying>) -> Option<Arc<Laid>> {
         if self.0.is_empty() {
             self.0.resize_with(PLACES, || None);
         }
-        let once = || Laid::of(fields, own, length, None).map(Arc::new);
-        let Some(place) = self.0.get_mut(index(fields, own)) else { return once() };
+        let Answer { fields, own, length, .. } = *answer;
+        let Some(place) = self.0.get_mut(index(fields, own)) else { return answer.once() };
         if let Some(known) = place {
             if known.is_of(fields, own, length) {
                 known.used = true;
-                return known.laid.clone();
+                return known.saying(answer);
             }
             // What is asked for often is not driven out by what is asked for once, which is not
             // remembered at all unless there is room.
             let again = std::mem::replace(&mut known.wanted_by, fields.number()) == fields.number();
             if std::mem::take(&mut known.used) || !again {
-                return once();
+                return answer.once();
             }
         }
         if !is_worth_it(fields) {
-            return once();
+            return answer.once();
         }
         let fields = fields.apart();
-        let laid = Laid::of(&fields, own, length, Some(next_number())).map(Arc::new);
+        let laid = answer.laid(&fields, Some(next_number()));
         let (own, wanted_by) = (Arc::clone(own), fields.number());
         place.insert(Place { fields, own, length, laid, used: false, wanted_by }).laid.clone()
     }
@@ -175,6 +238,20 @@ impl Place {
     fn is_of(&self, fields: &StoredFields, own: &Arc<[OwnField]>, length: usize) -> bool {
         // Nobody else can have the address: it is held here.
         Arc::ptr_eq(&self.own, own) && self.length == length && self.fields.are(fields)
+    }
+
+    /// The table with these values. They are not written again while they are the same.
+    fn saying(&mut self, answer: &Answer<'_, impl Fn() -> Varying>) -> Option<Arc<Laid>> {
+        let laid = self.laid.as_mut()?;
+        if answer.said.is_some() && laid.said == answer.said {
+            return Some(Arc::clone(laid));
+        }
+        let values = (answer.values)();
+        let Some(only) = Arc::get_mut(laid) else {
+            return Some(Arc::new(laid.saying(answer.said, values)));
+        };
+        only.say(answer.said, values);
+        Some(Arc::clone(laid))
     }
 }
 
@@ -203,6 +280,13 @@ fn blank(own: &[OwnField], lines: usize) -> HeaderMap {
         map.append(field.name.clone(), value);
     }
     map
+}
+
+/// Puts these values into the first fields of a table.
+fn write(table: &mut HeaderMap, values: Varying) {
+    for (place, value) in table.values_mut().zip(values.into_iter().flatten()) {
+        *place = value;
+    }
 }
 
 /// How many lines there are; `None` where one of the cache's own fields is among them, or may be.
@@ -241,6 +325,23 @@ mod tests {
 
     fn made(etag: &'static str) -> StoredFields {
         StoredFields::from(map(etag))
+    }
+
+    fn laid(fields: &StoredFields, own: &Arc<[OwnField]>, length: usize) -> Option<Arc<Laid>> {
+        super::laid(fields, own, length, None, Varying::default)
+    }
+
+    impl Known {
+        /// A table whose values nobody asks for.
+        fn any(
+            &mut self,
+            fields: &StoredFields,
+            own: &Arc<[OwnField]>,
+            length: usize,
+        ) -> Option<Arc<Laid>> {
+            let said = Some(Said { age: 0, seconds_left: 0 });
+            self.get(&Answer { fields, own, length, said, values: Varying::default })
+        }
     }
 
     /// As it comes out of a store.
@@ -297,15 +398,15 @@ mod tests {
         for fields in [made, read] {
             let mut known = Known(Vec::new());
             let (fields, same) = (fields("\"a\""), fields("\"a\""));
-            let first = known.get(&fields, &own, 7).unwrap();
-            assert!(Arc::ptr_eq(&first, &known.get(&fields.clone(), &own, 7).unwrap()));
-            let again = known.get(&same, &own, 7).unwrap();
+            let first = known.any(&fields, &own, 7).unwrap();
+            assert!(Arc::ptr_eq(&first, &known.any(&fields.clone(), &own, 7).unwrap()));
+            let again = known.any(&same, &own, 7).unwrap();
             assert_eq!(again.whole(), first.whole());
             assert!(first.number(false).is_some() && first.number(false) != first.number(true));
         }
         let mut known = Known(Vec::new());
-        let first = known.get(&read("\"a\""), &own, 7).unwrap();
-        assert!(Arc::ptr_eq(&first, &known.get(&read("\"a\""), &own, 7).unwrap()));
+        let first = known.any(&read("\"a\""), &own, 7).unwrap();
+        assert!(Arc::ptr_eq(&first, &known.any(&read("\"a\""), &own, 7).unwrap()));
     }
 
     #[test]
@@ -314,7 +415,7 @@ mod tests {
         let mut known = Known(Vec::new());
         let fields = read("\"a\"");
         let table = |known: &mut Known, fields: &_, own: &_, length| {
-            let laid = known.get(fields, own, length).unwrap();
+            let laid = known.any(fields, own, length).unwrap();
             let text =
                 |name| laid.whole().get(name).map(|value| value.to_str().unwrap().to_owned());
             (text(ETAG).unwrap(), text(CONTENT_LENGTH).unwrap())
@@ -329,22 +430,59 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_always_the_same_is_said_anew() {
+        let (own, fields) = (own(), made("\"a\""));
+        let written = std::cell::Cell::new(0);
+        let said = |age| Some(Said { age, seconds_left: 9 });
+        let mut known = Known(Vec::new());
+        let mut ask = |said: Option<Said>, age: u64| {
+            let values = || {
+                written.set(written.get() + 1);
+                [Some(HeaderValue::from(age)), Some(HeaderValue::from_static("hit"))]
+            };
+            let answer = Answer { fields: &fields, own: &own, length: 7, said, values };
+            let laid = known.get(&answer).unwrap();
+            laid.not_modified(|name, _| name == "etag");
+            for not_modified in [false, true] {
+                assert_eq!(laid.table(not_modified)[AGE], HeaderValue::from(age));
+                assert_eq!(laid.table(not_modified)["cache-status"], "hit");
+            }
+            (laid, written.get())
+        };
+        assert_eq!(ask(said(1), 1).1, 1);
+        assert_eq!(ask(said(1), 1).1, 1, "the same is not written again");
+        let (held, now_written) = ask(said(2), 2);
+        assert_eq!(held.varying(false).map(|value| value.unwrap().as_bytes()), [b"2", &b"hit"[..]]);
+        assert_eq!(now_written, 2);
+        // It is held by an answer, which says what it said.
+        let (beside, now_written) = ask(said(3), 3);
+        assert_eq!((beside.number(false), now_written), (None, 3));
+        assert_eq!(held.table(false)[AGE], "2");
+        drop(held);
+        assert_eq!(ask(said(3), 3).1, 4);
+        // Nobody knows whether these are the same.
+        assert_eq!(ask(None, 3).1, 5);
+        assert_eq!(ask(None, 4).1, 6);
+        assert_eq!(ask(said(3), 3).1, 7);
+    }
+
+    #[test]
     fn what_is_asked_for_often_keeps_its_place() {
         let own = own();
         let mut known = Known(Vec::new());
         let often = made("\"a\"");
-        let first = known.get(&often, &own, 7).unwrap();
-        known.get(&often, &own, 7);
+        let first = known.any(&often, &own, 7).unwrap();
+        known.any(&often, &own, 7);
         // Another one that falls into its place.
         let once = std::iter::repeat_with(|| made("\"b\""))
             .find(|other| index(other, &own) == index(&often, &own))
             .unwrap();
-        let alone = known.get(&once, &own, 7).unwrap();
+        let alone = known.any(&once, &own, 7).unwrap();
         assert_eq!((alone.number(false), Arc::strong_count(&alone)), (None, 1));
-        assert!(Arc::ptr_eq(&first, &known.get(&often, &own, 7).unwrap()));
-        known.get(&once, &own, 7);
-        let second = known.get(&once, &own, 7).unwrap();
-        assert!(Arc::ptr_eq(&second, &known.get(&once, &own, 7).unwrap()));
+        assert!(Arc::ptr_eq(&first, &known.any(&often, &own, 7).unwrap()));
+        known.any(&once, &own, 7);
+        let second = known.any(&once, &own, 7).unwrap();
+        assert!(Arc::ptr_eq(&second, &known.any(&once, &own, 7).unwrap()));
     }
 
     #[test]
@@ -352,14 +490,14 @@ mod tests {
         let own = own();
         let mut known = Known(Vec::new());
         let first = made("\"a\"");
-        let laid = known.get(&first, &own, 7).unwrap();
+        let laid = known.any(&first, &own, 7).unwrap();
         // Nobody has asked for it again; but neither has anybody for one of these.
         let same_place = |other: &StoredFields| index(other, &own) == index(&first, &own);
         for _ in 0..4 {
             let once = std::iter::repeat_with(|| made("\"b\"")).find(same_place).unwrap();
-            assert_eq!(known.get(&once, &own, 7).unwrap().number(false), None);
+            assert_eq!(known.any(&once, &own, 7).unwrap().number(false), None);
         }
-        assert!(Arc::ptr_eq(&laid, &known.get(&first, &own, 7).unwrap()));
+        assert!(Arc::ptr_eq(&laid, &known.any(&first, &own, 7).unwrap()));
     }
 
     #[test]
@@ -369,7 +507,7 @@ mod tests {
         let mut secret = HeaderValue::from_static("s");
         secret.set_sensitive(true);
         map.insert("x-secret", secret);
-        let laid = Known(Vec::new()).get(&StoredFields::from(map), &own, 7).unwrap();
+        let laid = Known(Vec::new()).any(&StoredFields::from(map), &own, 7).unwrap();
         assert_eq!(laid.number(false), None);
         assert!(laid.whole()["x-secret"].is_sensitive());
     }
@@ -380,7 +518,7 @@ mod tests {
         let reply = bytes::Bytes::from([&packed[..], &[0; 4096]].concat());
         let fields = StoredFields::read(reply.slice(..packed.len())).unwrap();
         let mut known = Known(Vec::new());
-        known.get(&fields, &own(), 7);
+        known.any(&fields, &own(), 7);
         drop(fields);
         assert!(reply.is_unique(), "the reply of a store is held");
     }
@@ -391,7 +529,7 @@ mod tests {
         let mut map = map("\"a\"");
         map.insert("x-long", HeaderValue::from_str(&"x".repeat(MOST_BYTES)).unwrap());
         let mut known = Known(Vec::new());
-        let laid = known.get(&StoredFields::from(map), &own, 7).unwrap();
+        let laid = known.any(&StoredFields::from(map), &own, 7).unwrap();
         assert_eq!(laid.number(false), None);
         let table = Laid::into_table(laid, false);
         assert_eq!(table["x-long"].len(), MOST_BYTES);

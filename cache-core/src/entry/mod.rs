@@ -16,9 +16,9 @@ use http::{HeaderMap, StatusCode};
 
 pub(crate) use self::fields::OwnField;
 pub use self::fields::StoredFields;
-pub(crate) use self::laid::{Laid, laid};
+pub(crate) use self::laid::{Laid, Said, Varying, laid};
 pub(crate) use self::packing::Packing;
-use self::times::Times;
+pub(crate) use self::times::Times;
 use crate::clock::{from_unix_millis, unix_millis};
 use crate::key::vary::{Presented, VariantRecord};
 use crate::key::{Digest, Key};
@@ -94,6 +94,16 @@ impl StoredHead {
         Life { must_validate: self.must_validate, ..Life::from(&self.times) }
     }
 
+    /// The times of its life.
+    pub(crate) const fn times(&self) -> &Times {
+        &self.times
+    }
+
+    /// Whether it must not be served once it is stale, whatever the request allows.
+    pub(crate) const fn must_validate(&self) -> bool {
+        self.must_validate
+    }
+
     /// The same with another life; of its times only whole milliseconds are kept.
     #[must_use]
     pub fn with_life(mut self, life: Life) -> Self {
@@ -164,6 +174,10 @@ impl ValueHead {
     #[must_use]
     pub fn life(&self) -> Life {
         (&self.times).into()
+    }
+
+    pub(crate) const fn times(&self) -> &Times {
+        &self.times
     }
 }
 

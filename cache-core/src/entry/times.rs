@@ -7,7 +7,7 @@ use crate::clock::{from_unix_millis, unix_millis};
 
 /// The times of a [`Life`] in milliseconds, rounded down; `stored_at` since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Times {
+pub(crate) struct Times {
     stored_at: u64,
     fresh_for: u64,
     /// Most have none of these, and do not pay for them.
@@ -19,6 +19,34 @@ struct Others {
     initial_age: u64,
     stale_while_revalidate: u64,
     stale_if_error: u64,
+}
+
+/// In milliseconds.
+impl Times {
+    pub(crate) const fn stored_at(&self) -> u64 {
+        self.stored_at
+    }
+
+    pub(crate) const fn fresh_for(&self) -> u64 {
+        self.fresh_for
+    }
+
+    pub(crate) fn initial_age(&self) -> u64 {
+        self.others().initial_age
+    }
+
+    pub(crate) fn stale_while_revalidate(&self) -> u64 {
+        self.others().stale_while_revalidate
+    }
+
+    pub(crate) fn stale_if_error(&self) -> u64 {
+        self.others().stale_if_error
+    }
+
+    #[inline]
+    fn others(&self) -> Others {
+        self.others.as_deref().copied().unwrap_or_default()
+    }
 }
 
 impl From<Life> for Times {
@@ -38,7 +66,7 @@ impl From<Life> for Times {
 
 impl From<&Times> for Life {
     fn from(times: &Times) -> Self {
-        let others = times.others.as_deref().copied().unwrap_or_default();
+        let others = times.others();
         Self {
             stored_at: from_unix_millis(times.stored_at),
             initial_age: Duration::from_millis(others.initial_age),

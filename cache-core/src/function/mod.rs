@@ -40,7 +40,7 @@ use crate::engine::function::{Fetched, Flight, Right};
 use crate::entry::{Content, Entry, Life, ValueHead};
 use crate::key::Key;
 use crate::key::canonical::{Canonical, Part};
-use crate::policy::freshness::{Use, freshness, keep_until, usable};
+use crate::policy::freshness::{self, Use, keep_until, usable};
 use crate::policy::rules::{DEFAULT_TTL, KeySource};
 use crate::policy::{Policy, PolicyError, Rules};
 use crate::reason::Reason;
@@ -214,9 +214,8 @@ impl Function {
         if head.codec != self.codec.id() {
             return (None, Use::None);
         }
-        let life = head.life();
-        let state = freshness(&life, self.cache.inner.clock.now());
-        (self.codec.decode(entry.body()), usable(&life, &state, None))
+        let state = freshness::at(head.times(), self.cache.inner.clock.now());
+        (self.codec.decode(entry.body()), usable(head.times(), false, &state, None))
     }
 
     fn entry<T: Serialize>(&self, plan: &Plan, value: &T) -> Result<Entry, Reason> {

@@ -2,38 +2,75 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::entry::Life;
+use crate::clock::unix_millis;
+use crate::entry::{Life, Times};
 use crate::field::cache_control::CacheControl;
 
-/// A stored response's age at an instant.
+/// A stored response's age at an instant, in whole milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Freshness {
-    /// Its current age (§4.2.3).
-    pub age: Duration,
-    /// How much of its life is left.
-    pub remaining: Duration,
-    /// How long it has been stale; zero while it is fresh.
-    pub staleness: Duration,
+    age: u64,
+    remaining: u64,
+    staleness: u64,
 }
 
 impl Freshness {
+    /// Its current age (§4.2.3).
+    #[must_use]
+    pub const fn age(&self) -> Duration {
+        Duration::from_millis(self.age)
+    }
+
+    /// How much of its life is left.
+    #[must_use]
+    pub const fn remaining(&self) -> Duration {
+        Duration::from_millis(self.remaining)
+    }
+
+    /// How long it has been stale; zero while it is fresh.
+    #[must_use]
+    pub const fn staleness(&self) -> Duration {
+        Duration::from_millis(self.staleness)
+    }
+
     /// Whether it is within its life.
     #[must_use]
     pub const fn is_fresh(&self) -> bool {
-        !self.remaining.is_zero()
+        self.remaining > 0
+    }
+
+    /// The age in whole seconds, as `Age` has it.
+    pub(crate) const fn age_in_seconds(&self) -> u64 {
+        self.age / 1000
+    }
+
+    /// What is left in whole seconds, rounded so that it and the age add up to the life; negative
+    /// once it is stale.
+    pub(crate) fn seconds_left(&self) -> i64 {
+        let signed = |seconds| i64::try_from(seconds).unwrap_or(i64::MAX);
+        if self.is_fresh() {
+            signed(self.remaining.div_ceil(1000))
+        } else {
+            -signed(self.staleness / 1000)
+        }
     }
 }
 
 /// The age of a response with this life at `now`. A clock that went back counts as standing still.
 #[must_use]
 pub fn freshness(life: &Life, now: SystemTime) -> Freshness {
-    let resident = now.duration_since(life.stored_at).unwrap_or_default();
-    let age = life.initial_age.saturating_add(resident);
+    at(&Times::from(*life), now)
+}
+
+/// The age of what has these times.
+#[inline]
+pub(crate) fn at(times: &Times, now: SystemTime) -> Freshness {
+    let resident = unix_millis(now).saturating_sub(times.stored_at());
+    let age = times.initial_age().saturating_add(resident);
     Freshness {
         age,
-        remaining: life.fresh_for.saturating_sub(age),
-        staleness: age.saturating_sub(life.fresh_for),
+        remaining: times.fresh_for().saturating_sub(age),
+        staleness: age.saturating_sub(times.fresh_for()),
     }
 }
 
@@ -62,23 +99,29 @@ pub(crate) enum Use {
 }
 
 /// Decides by age and, where they are heeded, by the request's directives (§5.2.1).
-pub(crate) fn usable(life: &Life, state: &Freshness, client: Option<&CacheControl>) -> Use {
+#[inline]
+pub(crate) fn usable(
+    times: &Times,
+    must_validate: bool,
+    state: &Freshness,
+    client: Option<&CacheControl>,
+) -> Use {
     if let Some(client) = client {
-        let too_old = client.max_age.is_some_and(|limit| state.age > limit);
-        let too_short = client.min_fresh.is_some_and(|wanted| state.remaining < wanted);
+        let too_old = client.max_age.is_some_and(|limit| state.age() > limit);
+        let too_short = client.min_fresh.is_some_and(|wanted| state.remaining() < wanted);
         if client.no_cache || too_old || too_short {
             return Use::NotForThisRequest;
         }
-        let bears = |limit| !life.must_validate && state.staleness <= limit;
+        let bears = |limit| !must_validate && state.staleness() <= limit;
         if !state.is_fresh() && client.max_stale.is_some_and(bears) {
             return Use::Serve;
         }
     }
     if state.is_fresh() {
         Use::Serve
-    } else if state.staleness < life.stale_while_revalidate {
+    } else if state.staleness < times.stale_while_revalidate() {
         Use::ServeAndRefresh
-    } else if state.staleness < life.stale_if_error {
+    } else if state.staleness < times.stale_if_error() {
         Use::OnlyOnError
     } else {
         Use::None
@@ -91,14 +134,18 @@ mod tests {
 
     const S: fn(u64) -> Duration = Duration::from_secs;
 
+    fn used(life: &Life, state: &Freshness, client: Option<&CacheControl>) -> Use {
+        usable(&Times::from(*life), life.must_validate, state, client)
+    }
+
     #[test]
     fn age_counts_from_the_age_at_receipt() {
         let start = SystemTime::UNIX_EPOCH + S(1000);
         let life = Life { initial_age: S(5), ..Life::new(start, S(10)) };
         let state = freshness(&life, start + S(3));
-        assert_eq!((state.age, state.remaining, state.staleness), (S(8), S(2), S(0)));
+        assert_eq!((state.age(), state.remaining(), state.staleness()), (S(8), S(2), S(0)));
         assert!(!freshness(&life, start + S(5)).is_fresh());
-        assert_eq!(freshness(&life, start - S(9)).age, S(5));
+        assert_eq!(freshness(&life, start - S(9)).age(), S(5));
     }
 
     #[test]
@@ -109,7 +156,7 @@ mod tests {
             stale_if_error: S(20),
             ..Life::new(start, S(10))
         };
-        let at = |seconds| usable(&life, &freshness(&life, start + S(seconds)), None);
+        let at = |seconds| used(&life, &freshness(&life, start + S(seconds)), None);
         assert_eq!(at(9), Use::Serve);
         assert_eq!(at(10), Use::ServeAndRefresh);
         assert_eq!(at(20), Use::OnlyOnError);
@@ -123,7 +170,7 @@ mod tests {
         let start = SystemTime::UNIX_EPOCH + S(1000);
         let life = Life::new(start, S(10));
         let ask = |seconds, client: CacheControl| {
-            usable(&life, &freshness(&life, start + S(seconds)), Some(&client))
+            used(&life, &freshness(&life, start + S(seconds)), Some(&client))
         };
         let directives = CacheControl::default;
         assert_eq!(ask(5, CacheControl { no_cache: true, ..directives() }), Use::NotForThisRequest);
@@ -139,7 +186,7 @@ mod tests {
         assert_eq!(ask(16, CacheControl { max_stale: Some(S(5)), ..directives() }), Use::None);
         let strict = Life { must_validate: true, ..life };
         let any = CacheControl { max_stale: Some(Duration::MAX), ..directives() };
-        assert_eq!(usable(&strict, &freshness(&strict, start + S(15)), Some(&any)), Use::None);
+        assert_eq!(used(&strict, &freshness(&strict, start + S(15)), Some(&any)), Use::None);
     }
 
     #[test]
