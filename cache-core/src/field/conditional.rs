@@ -72,7 +72,7 @@ pub fn reduce_to_not_modified(headers: &mut HeaderMap) {
 pub(crate) fn stays_when_not_modified(name: &str, etag: bool) -> bool {
     match name {
         "content-length" | "content-type" | "content-encoding" | "content-language"
-        | "content-range" | "transfer-encoding" | "set-cookie" => false,
+        | "content-range" | "transfer-encoding" | "set-cookie" | "accept-ranges" => false,
         "last-modified" => !etag,
         _ => true,
     }
