@@ -13,6 +13,7 @@ mod conclude;
 mod cool;
 pub mod explain;
 mod fill;
+mod find;
 mod flight;
 pub(crate) mod function;
 mod gather;
