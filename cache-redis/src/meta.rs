@@ -135,7 +135,8 @@ impl Score {
             let mut is_one = true;
             for digit in digits {
                 is_one &= digit.is_ascii_digit();
-                number = number * 10 + i64::from(digit.wrapping_sub(b'0'));
+                let digit = i64::from(digit.wrapping_sub(b'0'));
+                number = number.wrapping_mul(10).wrapping_add(digit);
             }
             if is_one {
                 return if number <= TOP { Self::Whole(sign * number) } else { Self::Odd };

@@ -120,7 +120,7 @@ impl Conn {
     }
 
     pub(super) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
+        self.dead.load(Ordering::Acquire) || self.socket.has_ended()
     }
 
     /// Never use it again; the next caller dials.

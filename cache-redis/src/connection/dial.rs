@@ -12,7 +12,7 @@ use redis::{
 use crate::error::Fault;
 use crate::url::{Address, Credentials};
 
-/// Requests that may wait to be written to one socket; further ones wait for a place, within
+/// Requests that may wait to be written to one socket that the client library shares; further ones wait for a place, within
 /// their limit.
 const WRITE_QUEUE: usize = 1024;
 

@@ -93,6 +93,14 @@ impl Socket {
         }
     }
 
+    /// Whether it is known that nothing more can be sent. The library says so only when it is tried.
+    pub(super) fn has_ended(&self) -> bool {
+        match self {
+            Self::Wire(wire) => wire.has_ended(),
+            Self::Library(_) => false,
+        }
+    }
+
     /// Whether a large reply holds up those behind it, as far as is known.
     pub(super) fn is_held_up(&self) -> bool {
         match self {

@@ -86,6 +86,8 @@ impl<S> Driver<S> {
         if !state.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.driver = Some(cx.waker().clone());
         }
+        // Their time runs while something else is being written, too.
+        self.calls.extend(state.calls.drain(..));
         if self.written < self.out.len() {
             return Taken::Later;
         }
@@ -95,7 +97,6 @@ impl<S> Driver<S> {
             self.out = Vec::new();
         }
         std::mem::swap(&mut self.out, &mut state.out);
-        self.calls.extend(state.calls.drain(..));
         Taken::All
     }
 
@@ -144,9 +145,10 @@ impl<S> Driver<S> {
         Ok(())
     }
 
-    /// Lets others know whether a large reply holds up what is sent now.
+    /// Lets others know whether a large reply or request holds up what is sent now.
     fn tell(&mut self) {
-        let large = self.calls.front().is_some_and(|call| call.scan.string() >= LARGE);
+        let large = self.calls.front().is_some_and(|call| call.scan.string() >= LARGE)
+            || self.out.len() - self.written >= LARGE;
         if large != self.is_held_up {
             self.is_held_up = large;
             self.shared.is_held_up.store(large, Ordering::Relaxed);
@@ -166,6 +168,10 @@ impl<S> Driver<S> {
 
     /// Sees to it that the task is woken when the next call's time is over.
     fn watch(&mut self, cx: &mut Context<'_>) {
+        // Without budget the alarm would not take the waker; the task is polled again at once.
+        if !tokio::task::coop::has_budget_remaining() {
+            return;
+        }
         while !self.is_armed || self.alarm.as_ref().is_some_and(|alarm| alarm.is_elapsed()) {
             let rang = std::mem::replace(&mut self.is_armed, false);
             if rang {
@@ -189,6 +195,7 @@ impl<S> Driver<S> {
         state.end.get_or_insert_with(|| fault.clone());
         self.calls.extend(state.calls.drain(..));
         drop(state);
+        self.shared.is_held_up.store(false, Ordering::Relaxed);
         self.shared.places.close();
         for call in self.calls.drain(..) {
             if let Some(caller) = call.caller {

@@ -7,9 +7,10 @@
 //! still opens TLS, logs in, packs commands, and reads every reply but those of a plain lookup.
 //!
 //! **Limits.** At most [`PLACES`] calls have something to be written or answered, fewer if it is
-//! large; further ones wait for a place, within their own limits. A call that gives up keeps its place until its reply has
-//! come, or the socket is closed. A call may name a deadline; the socket's task, on the runtime that
-//! opened the socket, ends its waiting then.
+//! large; further ones wait for a place, within their own limits. A call that gives up keeps its place
+//! until its reply has come, or the socket is closed. A call may name a deadline; the socket's task,
+//! on the runtime that opened the socket, ends its waiting then. If that runtime stalls, the caller's
+//! own limit is what remains.
 
 mod driver;
 mod scan;
@@ -34,8 +35,8 @@ use crate::error::Fault;
 /// Calls that may wait for replies of one socket.
 const PLACES: usize = 1024;
 
-/// What is sent takes a further place for each so many bytes, so that no more than 64 MiB and one
-/// call lie there to be written.
+/// What is sent takes a place for each so many bytes it begins, so that 64 MiB lie there to be written,
+/// or one larger call. A lookup takes one; it has no more than 130 KiB, and that with 128 long tags.
 const PLACE: usize = 64 << 10;
 
 /// The bytes of all replies to one pipeline.
@@ -117,6 +118,11 @@ impl Wire {
     ) -> Option<Replies> {
         let place = self.0.places.try_acquire().ok()?;
         self.0.push(place, replies, Some(deadline), write).ok()
+    }
+
+    /// Whether nothing more can be sent.
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.places.is_closed()
     }
 
     /// Whether a large reply is being read, behind which all others wait.

@@ -233,3 +233,29 @@ async fn the_socket_closes_with_its_handle() {
     drop(wire);
     assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn waiting_ends_at_the_deadline_behind_what_cannot_be_written() {
+    let (wire, _server) = pipe(1);
+    let stuck = tokio::spawn(ask(Arc::clone(&wire), "x".repeat(1 << 20)));
+    while wire.0.places.available_permits() == PLACES || !wire.0.lock().out.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(wire.is_held_up(), "others take another socket");
+    let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+    let late = wire.try_send(1, now_millis() + 20, send).unwrap();
+    let outcome = tokio::time::timeout(Duration::from_secs(30), late).await.unwrap().unwrap();
+    assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
+    stuck.abort();
+}
+
+#[tokio::test]
+async fn a_socket_that_has_ended_is_known_to_have() {
+    let (wire, server) = pipe(1 << 10);
+    assert!(!wire.has_ended());
+    drop(server);
+    while !wire.has_ended() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!wire.is_held_up());
+}
