@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use cache_core::key::Key;
 use cache_core::store::{Lookup, Store};
+use cache_memory::MemoryStoreBuilder;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 
@@ -118,10 +119,13 @@ fn invalidate_in_force(bencher: Bencher<'_, '_>, members: usize) {
     bencher.with_inputs(|| unhurried(members)).bench_refs(|kit| kit.invalidate(&["t0"]));
 }
 
-/// With the members that the default budget removes before the return.
+/// With all members removed before the return.
 #[divan::bench(threads = THREADS, args = MEMBERS, sample_count = 10, sample_size = 1)]
 fn invalidate_and_remove(bencher: Bencher<'_, '_>, members: usize) {
-    let kit = Kit::with(|builder| builder.max_bytes(64 << 30));
+    let within = |builder: MemoryStoreBuilder| {
+        builder.max_bytes(64 << 30).reclaim_budget(usize::MAX, Duration::MAX)
+    };
+    let kit = Kit::with(within);
     let round = AtomicUsize::new(0);
     bencher
         .counter(ItemsCount::new(members))

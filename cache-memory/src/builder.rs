@@ -87,8 +87,9 @@ impl MemoryStoreBuilder {
 
     /// Bounds the removal of entries before `invalidate` returns; 10 000 entries or 20 ms,
     /// whichever comes first, if not set. The rest is removed behind: all of it at once, if more
-    /// entries carry the tags or earlier invalidations have left work over. The invalidation is
-    /// in force in any case.
+    /// entries carry the tags, one that carries several of them counted for each, or earlier
+    /// invalidations have left work over, unless 64 of them have. The invalidation is in force in
+    /// any case.
     pub fn reclaim_budget(mut self, entries: usize, time: Duration) -> Self {
         self.reclaim_budget = Budget { entries, time };
         self

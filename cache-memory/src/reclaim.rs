@@ -47,6 +47,10 @@ pub(crate) struct Spending {
     until: Duration,
 }
 
+/// How many jobs invalidations add to without doing anything themselves. With more of them the
+/// background does not keep up, or is not there.
+pub(crate) const MOST_LEFT: usize = 64;
+
 /// How many entries are looked at between two looks at the clock.
 const CLOCK_STEP: usize = 64;
 
@@ -60,9 +64,9 @@ impl Reclaim {
         lock(&self.jobs).push_back(job);
     }
 
-    /// Whether work is left over.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.unfinished.load(Ordering::Relaxed) > 0
+    /// How many jobs are not done.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.unfinished.load(Ordering::Relaxed)
     }
 
     /// The next job; its taker says what is [left](Self::leave) of it.

@@ -14,7 +14,7 @@ use crate::stripes::Stripes;
 /// fill below them.
 ///
 /// Why [`horizon`](Self::horizon) is one, although it visits the stripes one by one: it reads the
-/// clock first. A reading issued in a stripe before the visit is in that stripe's map. One issued
+/// clock first. A reading issued in a stripe before the visit is in that stripe's list. One issued
 /// after the visit reads the clock under the stripe's lock, hence after the visitor's own reading
 /// of it, and two ordered reads of one atomic never go backwards. For the same reason a horizon
 /// stays one for ever.

@@ -347,6 +347,27 @@ fn what_the_budget_cannot_do_is_not_begun() {
 }
 
 #[test]
+fn work_left_over_does_not_pile_up() {
+    let kit = Kit::with(|builder| builder.reclaim_budget(10, Duration::from_secs(1)));
+    // Nobody takes it up.
+    ready(kit.store.close());
+    for n in 0..11 {
+        kit.fill(&format!("k{n}"), &["many"]);
+    }
+    assert_eq!(kit.invalidate(&["many"]), Invalidated::new(0, false));
+    for n in 1..64 {
+        kit.fill("few", &["few"]);
+        assert_eq!(kit.invalidate(&["few"]), Invalidated::new(0, false), "{n}");
+    }
+    for _ in 0..100 {
+        kit.fill("few", &["few"]);
+        assert_eq!(kit.invalidate(&["few"]), DONE(1));
+    }
+    kit.store.sweep();
+    assert_eq!(kit.store.len(), 0);
+}
+
+#[test]
 fn the_budget_also_ends_by_time() {
     #[derive(Debug)]
     struct Racing(ManualClock);

@@ -10,7 +10,7 @@ use super::Inner;
 use super::tidy::STEP;
 use crate::cells::{Claim, Marked};
 use crate::deadlines::Walk;
-use crate::reclaim::{Budget, Job, Spending};
+use crate::reclaim::{Budget, Job, MOST_LEFT, Spending};
 use crate::slot::{Phase, Slot};
 
 impl Inner {
@@ -66,9 +66,11 @@ impl Inner {
     }
 
     /// The budget for at least so many members. Nothing, if it cannot suffice or other work is left
-    /// over: the caller would return late, and the count would be none all the same.
+    /// over: the caller would return late, and the count would be none all the same. But what is
+    /// left over stays little: who adds to much of it does his own part.
     fn spend(&self, members: usize) -> Spending {
-        if members > self.budget.entries || self.reclaim.is_behind() {
+        let left = self.reclaim.unfinished();
+        if left < MOST_LEFT && (left > 0 || members > self.budget.entries) {
             return Budget::none();
         }
         self.budget.begin(self.clock.monotonic())
