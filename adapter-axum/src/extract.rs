@@ -36,7 +36,10 @@ impl Handles {
 
     /// Replaces what an outer route has left; its wishes stay if there are no others.
     pub(crate) fn put(cache: Cache, wishes: Option<Wishes>, extensions: &mut Extensions) {
-        extensions.remove::<Cache>();
+        // Who takes it as an `Extension` that `Cache::extension` has laid finds this route's.
+        if let Some(outer) = extensions.get_mut::<Cache>() {
+            outer.clone_from(&cache);
+        }
         let outer = extensions.remove::<Self>();
         let wishes = wishes.or_else(|| outer?.wishes);
         extensions.insert(Self { cache, wishes });

@@ -126,6 +126,24 @@ async fn handlers_find_the_cache_and_their_response() {
 }
 
 #[tokio::test]
+async fn a_handler_may_take_the_cache_as_an_extension_of_the_application() {
+    let cache = Cache::new(MemoryStore::new());
+    let read = |Extension(_): Extension<Cache>| async { "read" };
+    let write = |Extension(cache): Extension<Cache>| async move {
+        cache.invalidate_tags(["t"]).await.unwrap().removed.to_string()
+    };
+    let route = get(read).post(write).layer(cache.layer(minute().tag("t")).unwrap());
+    let app = Router::new().route("/r", route).layer(cache.extension());
+    for expected in ["MISS", "HIT"] {
+        let answer = wire::get(&app, "/r").await;
+        assert_eq!((answer.status, answer.cache(), answer.text()), (200, expected, "read"));
+    }
+    let post = Request::post("/r").body(Body::empty()).unwrap();
+    let written = wire::take(app.clone().oneshot(post).await.unwrap()).await;
+    assert_eq!((written.status, written.text()), (200, "1"));
+}
+
+#[tokio::test]
 async fn explain_tells_without_running() {
     let cache = Cache::new(MemoryStore::new());
     let runs = Arc::default();
