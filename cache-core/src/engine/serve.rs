@@ -204,7 +204,8 @@ impl Route {
                 fill.board(lead, reason);
                 Ok(fill)
             }
-            Boarded::LookAgain | Boarded::Follow(_) => Err(Box::new(Start::Fill(fill, generation))),
+            Boarded::LookAgain => Err(Box::new(Start::Pending(State::Planned(fill.planned)))),
+            Boarded::Follow(_) => Err(Box::new(Start::Fill(fill, generation))),
         }
     }
 

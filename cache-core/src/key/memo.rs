@@ -55,7 +55,13 @@ pub(crate) fn digest<E>(
     parts: &[Part<'_>],
     make: impl Fn() -> Result<Digest, E>,
 ) -> Result<Digest, E> {
-    KNOWN.try_with(|known| known.borrow_mut().get(purpose, parts, &make)).unwrap_or_else(|_| make())
+    let remembered = KNOWN.try_with(|known| match known.try_borrow_mut() {
+        Ok(mut known) => known.get(purpose, parts, &make),
+        // While one is made another is asked for.
+        Err(_) => make(),
+    });
+    // Otherwise the thread ends.
+    remembered.unwrap_or_else(|_| make())
 }
 
 /// Made at its first use.

@@ -4,7 +4,9 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
+};
 
 use super::canonical::{Canonical, Part};
 use super::memo::{self, Purpose};
@@ -118,8 +120,8 @@ fn written(names: &[HeaderName], request: &impl Asked, values: VaryValues) -> Ca
 }
 
 /// Whether the values of a field are credentials, which are not kept where they need not be.
-fn is_secret(name: &HeaderName) -> bool {
-    *name == COOKIE || *name == AUTHORIZATION
+pub(crate) fn is_secret(name: &HeaderName) -> bool {
+    *name == COOKIE || *name == AUTHORIZATION || *name == PROXY_AUTHORIZATION
 }
 
 /// The meaning of a field as one value; `None` if its lines are to be taken as they are.

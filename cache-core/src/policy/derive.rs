@@ -12,6 +12,7 @@ use crate::field::notes::Noted;
 use crate::head::RequestHead;
 use crate::key::canonical::{Canonical, Part};
 use crate::key::memo::{self, Purpose};
+use crate::key::vary::is_secret;
 use crate::key::{Digest, Key};
 use crate::reason::Reason;
 
@@ -46,7 +47,7 @@ pub(super) fn memorable(rules: &Rules) -> Option<Purpose> {
     let by_target = matches!(rules.key, KeySource::Target) && rules.code.query.is_none();
     let by_credentials = rules.authorization == Authorization::Key
         || matches!(rules.cookies, Cookies::Key(_))
-        || rules.vary.iter().any(|name| *name == header::AUTHORIZATION || *name == header::COOKIE);
+        || rules.vary.iter().any(is_secret);
     let few = rules.vary.len() <= memo::PARTS - TARGET_PARTS;
     (by_target && !by_credentials && few).then(Purpose::new)
 }

@@ -253,8 +253,6 @@ pub(crate) fn stored_form(
     let said = Said::of(response);
     let is_plain = !said.has(Saying::OfConnection) && storable.withheld.is_empty();
     let of_connection = if is_plain { Vec::new() } else { hop_by_hop::named(response) };
-    let lacks_date =
-        !said.has(Saying::Date) || conditional::date(response, &header::DATE).is_none();
     let merges_vary = !rules.emitted_vary.is_empty();
     let stays = |name: &HeaderName| {
         let is_withheld = || {
@@ -266,6 +264,9 @@ pub(crate) fn stored_form(
             && (is_plain || !is_withheld())
             && !(storable.strips_cookies && *name == header::SET_COOKIE)
     };
+    let lacks_date = !said.has(Saying::Date)
+        || !stays(&header::DATE)
+        || conditional::date(response, &header::DATE).is_none();
     let kept = |name: &HeaderName| {
         stays(name)
             && !(lacks_date && *name == header::DATE || merges_vary && *name == header::VARY)

@@ -180,6 +180,20 @@ async fn private_and_no_cache_may_speak_of_fields_only() {
     }
 }
 
+/// RFC 9110 §6.6.1: a recipient that stores a response without a date adds one.
+#[tokio::test]
+async fn a_response_whose_date_is_withheld_gets_one() {
+    const DATE: (&str, &str) = ("date", "Sun, 09 Sep 2001 01:46:39 GMT");
+    const PRIVATE: Lines = &[("cache-control", "max-age=9, private=\"date\""), DATE];
+    const NAMED: Lines = &[("cache-control", "max-age=9"), ("connection", "date"), DATE];
+    for said in [&[PRIVATE], &[NAMED]] {
+        let rig = saying(said);
+        rig.get("/a").await;
+        let hit = rig.get("/a").await;
+        assert_eq!((hit.field("x-cache"), hit.headers.contains_key("date")), ("HIT", true));
+    }
+}
+
 #[tokio::test]
 async fn responses_to_authorized_requests_must_allow_it() {
     const ALICE: Lines = &[("authorization", "Bearer alice")];
