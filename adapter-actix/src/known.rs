@@ -8,10 +8,11 @@ use std::cell::RefCell;
 
 use actix_web::http::header as framework;
 use cache_core::engine::Reply;
+use cache_core::threads;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue};
 
-/// The fields of how many answers a thread remembers.
+/// The fields of how many answers a thread usually remembers.
 const PLACES: usize = 512;
 
 /// The most lines of an answer that is remembered.
@@ -41,9 +42,10 @@ pub(crate) fn put(
         let known = KNOWN.try_with(|known| {
             let mut known = known.borrow_mut();
             if known.is_empty() {
-                known.resize_with(PLACES, || None);
+                known.resize_with(threads::places(PLACES), || None);
             }
-            let place = known.get_mut(usize::try_from(ready.number % PLACES as u64).ok()?)?;
+            let place = threads::place(ready.number, known.len());
+            let place = known.get_mut(place)?;
             let known = recalled(place, ready.number, ready.own, || reply.fields(), &convert)?;
             for (name, value) in &known.lines {
                 to.append(name.clone(), value.clone());

@@ -16,7 +16,7 @@ pub use cache_core::store::{Guarantee, Invalidated};
 pub use cache_core::tag::TagError;
 pub use cache_core::{
     Extracted, Fields, InvalidateError, Invalidation, NamespaceHandle, Policy, PolicyError,
-    RequestHead, ResponseHead, Stats, Store, StoreError, When, function, policy,
+    RequestHead, ResponseHead, Stats, Store, StoreError, When, function, policy, threads,
 };
 
 pub use self::cache::Cache;

@@ -13,6 +13,7 @@ mod reason;
 mod stats;
 pub mod store;
 pub mod tag;
+pub mod threads;
 mod wishes;
 
 pub use self::engine::explain;

@@ -13,11 +13,12 @@ use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use super::fields::{OwnField, StoredFields, table_of};
 use super::packed::{self, Name};
 use crate::field::conditional::Tag;
+use crate::threads;
 
-/// The fields of how many entries a thread remembers: with a copy of them and their table, 2 KiB
+/// The fields of how many entries a thread usually remembers: with a copy of them and their table, 2 KiB
 /// each for eight lines, 1 KiB more once a 304 was sent, and no more than 28 KiB (lines of one name).
 /// Those that fall into one place displace each other.
-const PLACES: usize = 1024;
+const PLACES: usize = threads::USUAL;
 
 /// The most lines that are remembered: with the cache's own, what a table of 64 places holds.
 const MOST_LINES: usize = 44;
@@ -208,10 +209,11 @@ struct Place {
 impl Known {
     fn get(&mut self, answer: &Answer<'_, impl Fn() -> Varying>) -> Option<Arc<Laid>> {
         if self.0.is_empty() {
-            self.0.resize_with(PLACES, || None);
+            self.0.resize_with(threads::places(PLACES), || None);
         }
         let Answer { fields, own, length, .. } = *answer;
-        let Some(place) = self.0.get_mut(index(fields, own)) else { return answer.once() };
+        let index = index(fields, own, self.0.len());
+        let Some(place) = self.0.get_mut(index) else { return answer.once() };
         if let Some(known) = place {
             if known.is_of(fields, own, length) {
                 known.used = true;
@@ -261,10 +263,9 @@ fn is_worth_it(fields: &StoredFields) -> bool {
 }
 
 /// Where a table belongs: no more than a guess where to look.
-fn index(fields: &StoredFields, own: &Arc<[OwnField]>) -> usize {
+fn index(fields: &StoredFields, own: &Arc<[OwnField]>, places: usize) -> usize {
     let address = Arc::as_ptr(own).cast::<()>().addr() >> 4;
-    let number = usize::try_from(fields.number() % PLACES as u64).unwrap_or_default();
-    number.wrapping_add(address) % PLACES
+    threads::place(fields.number().wrapping_add(address as u64), places)
 }
 
 fn next_number() -> u64 {
@@ -475,7 +476,7 @@ mod tests {
         known.any(&often, &own, 7);
         // Another one that falls into its place.
         let once = std::iter::repeat_with(|| made("\"b\""))
-            .find(|other| index(other, &own) == index(&often, &own))
+            .find(|other| index(other, &own, PLACES) == index(&often, &own, PLACES))
             .unwrap();
         let alone = known.any(&once, &own, 7).unwrap();
         assert_eq!((alone.number(false), Arc::strong_count(&alone)), (None, 1));
@@ -492,7 +493,8 @@ mod tests {
         let first = made("\"a\"");
         let laid = known.any(&first, &own, 7).unwrap();
         // Nobody has asked for it again; but neither has anybody for one of these.
-        let same_place = |other: &StoredFields| index(other, &own) == index(&first, &own);
+        let same_place =
+            |other: &StoredFields| index(other, &own, PLACES) == index(&first, &own, PLACES);
         for _ in 0..4 {
             let once = std::iter::repeat_with(|| made("\"b\"")).find(same_place).unwrap();
             assert_eq!(known.any(&once, &own, 7).unwrap().number(false), None);

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Digest;
+use crate::threads;
 
 /// The longest parts whose digest is remembered, all together.
 const LONGEST: usize = 256;
@@ -15,8 +16,8 @@ const LONGEST: usize = 256;
 /// The most of them.
 pub(crate) const PARTS: usize = 8;
 
-/// How many digests a thread remembers, in 156 KiB; a power of two. Those whose parts fall into one
-/// place displace each other.
+/// How many digests a thread usually remembers, in 156 KiB. Those whose parts fall into one place
+/// displace each other.
 const PLACES: usize = 512;
 
 thread_local! {
@@ -95,9 +96,10 @@ impl Known {
         make: impl Fn() -> Result<Digest, E>,
     ) -> Result<Digest, E> {
         if self.0.is_empty() {
-            self.0.resize(PLACES, EMPTY);
+            self.0.resize(threads::places(PLACES), EMPTY);
         }
-        let Some((index, lengths)) = measured(purpose, parts) else { return make() };
+        let Some((number, lengths)) = measured(purpose, parts) else { return make() };
+        let index = threads::place(number, self.0.len());
         let Some(place) = self.0.get_mut(index) else { return make() };
         if place.purpose != purpose || place.lengths != lengths || !place.holds(parts) {
             let digest = make()?;
@@ -132,10 +134,10 @@ impl Place {
     }
 }
 
-/// Where parts belong, no more than a guess where to look, and their lengths; `None` if there are
-/// none, or they are too long or too many.
+/// A number that tells where parts belong, no more than a guess where to look, and their lengths;
+/// `None` if there are none, or they are too long or too many.
 #[inline]
-fn measured(purpose: Purpose, parts: &[Part<'_>]) -> Option<(usize, [u16; PARTS])> {
+fn measured(purpose: Purpose, parts: &[Part<'_>]) -> Option<(u64, [u16; PARTS])> {
     let mut lengths = [ABSENT; PARTS];
     let (mut mixed, mut whole) = (purpose.0, 0);
     for (length, part) in lengths.get_mut(..parts.len())?.iter_mut().zip(parts) {
@@ -148,8 +150,8 @@ fn measured(purpose: Purpose, parts: &[Part<'_>]) -> Option<(usize, [u16; PARTS]
     if whole > LONGEST || lengths == EMPTY.lengths {
         return None;
     }
-    let index = usize::try_from(mixed >> (u64::BITS - PLACES.ilog2())).ok()?;
-    Some((index, lengths))
+    // What is multiplied mixes upwards.
+    Some((mixed >> 32, lengths))
 }
 
 #[inline]
@@ -202,7 +204,9 @@ mod tests {
     #[test]
     fn what_shares_a_place_is_told_apart() {
         let mut known = Known(Vec::new());
-        let place = |text: &[u8]| measured(Purpose::PLAIN, &[Some(text)]).unwrap().0;
+        let place = |text: &[u8]| {
+            threads::place(measured(Purpose::PLAIN, &[Some(text)]).unwrap().0, PLACES)
+        };
         let one = b"one of eight".as_slice();
         let other = (0_u64..).map(u64::to_le_bytes).find(|other| place(other) == place(one));
         let other = other.unwrap();

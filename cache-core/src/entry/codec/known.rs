@@ -12,13 +12,18 @@ use bytes::Bytes;
 use super::DecodeError;
 use crate::entry::Content;
 use crate::tag::Tags;
+use crate::threads;
 
-/// How many entries a thread remembers, in 200 KiB and more with heads of usual length. Those that
+/// How many entries a thread usually remembers, in 200 KiB and more with heads of usual length. Those that
 /// fall into one place displace each other.
 const PLACES: usize = 512;
 
 /// The most bytes before a body that are remembered: 2 MiB in all.
 const LONGEST: usize = 4 << 10;
+
+/// The most tags and lines of nominated fields that these are read to, together. Each may be one byte
+/// there, and takes 32 here.
+const MOST_PARTS: usize = 128;
 
 /// What they are read to.
 pub(super) type Read = (Tags, Content);
@@ -61,9 +66,9 @@ fn known_or_read(
     read: impl Fn(&Bytes) -> Result<Read, DecodeError>,
 ) -> Result<Read, DecodeError> {
     if known.is_empty() {
-        known.resize(PLACES, Place::default());
+        known.resize(threads::places(PLACES), Place::default());
     }
-    let place = usize::try_from(number % PLACES as u64).unwrap_or_default();
+    let place = threads::place(number, known.len());
     let (Some(place), Some(head)) = (known.get_mut(place), bytes.get(..length)) else {
         return read(bytes);
     };
@@ -80,10 +85,18 @@ fn known_or_read(
     // A copy, which does not keep the whole reply of a store.
     let own = Bytes::copy_from_slice(head);
     let read = read(&own)?;
-    if !is_sensitive(&read.1) {
+    if is_kept(&read) {
         *place = Place { bytes: own, read: Some(read.clone()), wanted_by: sum };
     }
     Ok(read)
+}
+
+fn is_kept((tags, content): &Read) -> bool {
+    let lines = match content {
+        Content::Response(head) => head.presented.lines().map(|(_, lines)| lines.len()).sum(),
+        Content::Variants(_) | Content::Value(_) => 0,
+    };
+    tags.len() + lines <= MOST_PARTS && !is_sensitive(content)
 }
 
 /// Whether a value, of the answer or of the request that it was made for, is not to be kept where it
@@ -153,6 +166,25 @@ mod tests {
         // What a client has presented to be known by.
         assert!(!is_remembered(head(false, COOKIE)));
         assert!(!is_remembered(head(false, AUTHORIZATION)));
+    }
+
+    #[test]
+    fn what_takes_more_memory_than_its_bytes_is_not_remembered() {
+        let is_remembered = |lines: usize| {
+            let mut request = HeaderMap::new();
+            for _ in 0..lines {
+                request.append(ACCEPT_LANGUAGE, HeaderValue::from_static(""));
+            }
+            let presented = Presented::take(&[ACCEPT_LANGUAGE], &request);
+            let life = Life::new(SystemTime::UNIX_EPOCH, Duration::ZERO);
+            let head = StoredHead::new(StatusCode::OK, HeaderMap::new(), life, presented);
+            let read = |_: &Bytes| Ok((Tags::default(), Content::Response(head.clone())));
+            let (mut known, bytes) = (Vec::new(), Bytes::from_static(b"head"));
+            known_or_read(&mut known, &bytes, 4, (0, 0), read).unwrap();
+            known.iter().any(|place| !place.bytes.is_empty())
+        };
+        assert!(is_remembered(MOST_PARTS));
+        assert!(!is_remembered(MOST_PARTS + 1));
     }
 
     #[test]

@@ -3,5 +3,6 @@
 mod cases;
 mod mutants;
 mod ranges;
+mod remembering;
 pub(crate) mod rig;
 mod waiting;
