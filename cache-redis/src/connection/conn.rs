@@ -133,14 +133,15 @@ impl Conn {
         outcome.inspect_err(|fault| self.failed(fault))
     }
 
-    /// Sends commands without waiting for a place; see [`Wire::try_send`](super::wire::Wire).
-    pub(crate) fn try_send(
+    /// Sends a lookup's commands without waiting for a place; see
+    /// [`Wire::try_look_up`](super::wire::Wire).
+    pub(crate) fn try_look_up(
         &self,
         replies: usize,
         deadline: u64,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Option<Replies> {
-        self.socket.try_send(replies, deadline, write)
+        self.socket.try_look_up(replies, deadline, write)
     }
 
     /// Whether a large reply holds up those behind it.

@@ -12,6 +12,8 @@ mod node;
 mod socket;
 mod wire;
 
+use std::time::Duration;
+
 use cache_core::clock::{Clock, SystemClock};
 
 pub(crate) use self::conn::{Conn, exchange, text};
@@ -19,6 +21,9 @@ pub(crate) use self::dial::{Certificates, Dial};
 pub(crate) use self::node::{Attempt, Node};
 pub(crate) use self::wire::Replies;
 use crate::breaker::millis;
+
+/// A silence of a server that is shorter than this is none.
+const SHORTEST_SILENCE: Duration = Duration::from_millis(500);
 
 /// Whether a call heeds the breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

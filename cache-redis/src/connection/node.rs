@@ -6,14 +6,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use cache_core::clock::{Clock, SystemClock};
 
-use super::{Conn, Dial, now_millis};
+use super::{Conn, Dial, SHORTEST_SILENCE, now_millis};
 use crate::breaker::{Breaker, millis};
 use crate::error::Fault;
 use crate::flight::Flight;
 use crate::url::Address;
-
-/// A silence that is shorter than this, in milliseconds, is none.
-const SHORTEST_SILENCE: u64 = 500;
 
 /// A server, by address.
 pub(crate) struct Node {
@@ -125,7 +122,7 @@ impl Node {
     }
 
     fn patience(&self) -> u64 {
-        millis(self.dial.proof_interval).max(SHORTEST_SILENCE)
+        millis(self.dial.proof_interval.max(SHORTEST_SILENCE))
     }
 
     /// Notes that what was sent at `sent` has been answered.

@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, lookup_host};
 
 use super::login::log_in;
 use super::wire::{Replies, Wire};
-use super::{Dial, exchange};
+use super::{Dial, SHORTEST_SILENCE, exchange};
 use crate::error::Fault;
 use crate::url::Address;
 
@@ -50,15 +50,16 @@ impl Socket {
         protocol: ProtocolVersion,
     ) -> Result<Self, Fault> {
         let login = dial.login(protocol);
+        let patience = dial.response_limit.max(SHORTEST_SILENCE);
         let wire = match address {
             Address::Tcp { host, port } => {
                 let socket = connect(host, *port).await.map_err(Fault::io)?;
-                Wire::start(log_in(socket, &login).await?)?
+                Wire::start(log_in(socket, &login).await?, patience)?
             }
             #[cfg(unix)]
             Address::Unix(path) => {
                 let socket = tokio::net::UnixStream::connect(path).await.map_err(Fault::io)?;
-                Wire::start(log_in(socket, &login).await?)?
+                Wire::start(log_in(socket, &login).await?, patience)?
             }
             #[cfg(not(unix))]
             Address::Unix(_) => {
@@ -80,15 +81,15 @@ impl Socket {
         }
     }
 
-    /// See [`Wire::try_send`]. The library cannot.
-    pub(super) fn try_send(
+    /// See [`Wire::try_look_up`]. The library cannot.
+    pub(super) fn try_look_up(
         &self,
         replies: usize,
         deadline: u64,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Option<Replies> {
         match self {
-            Self::Wire(wire) => wire.try_send(replies, deadline, write),
+            Self::Wire(wire) => wire.try_look_up(replies, deadline, write),
             Self::Library(_) => None,
         }
     }

@@ -38,7 +38,7 @@ impl Inner {
         let asked = hints.get(..MAX_TAGS).unwrap_or(hints);
         let (limit, shard) = (self.settings.response_limit, self.layout.shard(key));
         let write = |out: &mut Vec<u8>| plain::write(out, &self.layout, shard, key, asked);
-        let Some(sent) = self.topology.try_send(shard, limit, plain::REPLIES, write) else {
+        let Some(sent) = self.topology.try_look_up(shard, limit, plain::REPLIES, write) else {
             return Box::pin(self.within(self.lookup_anyhow(key, asked))).await;
         };
         let read =

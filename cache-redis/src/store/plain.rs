@@ -14,11 +14,11 @@ use crate::incarnation::Incarnation;
 use crate::layout::Layout;
 use crate::meta::{RESERVED, Reading, Score};
 
-/// To `GET`, `ZMSCORE` and `WAIT`.
-pub(super) const REPLIES: usize = 3;
+/// To `GET` and `ZMSCORE`.
+pub(super) const REPLIES: usize = 2;
 
-/// Appends the commands: the entry, the shard's state with the marks of `tags`, and last, so that
-/// what is so now was so when they were read, what only a primary answers.
+/// Appends the commands: the entry, and the shard's state with the marks of `tags`. The socket adds
+/// what only a primary answers.
 pub(super) fn write(out: &mut Vec<u8>, layout: &Layout, shard: u16, key: &Key, tags: &[Tag]) {
     out.extend_from_slice(b"*2\r\n$3\r\nGET\r\n$");
     put_number(out, layout.entry_length(shard, key));
@@ -34,7 +34,6 @@ pub(super) fn write(out: &mut Vec<u8>, layout: &Layout, shard: u16, key: &Key, t
     for tag in tags {
         put_word(out, tag.as_str());
     }
-    out.extend_from_slice(b"*3\r\n$4\r\nWAIT\r\n$1\r\n0\r\n$1\r\n0\r\n");
 }
 
 fn put_word(out: &mut Vec<u8>, word: &str) {
@@ -58,7 +57,7 @@ fn put_number(out: &mut Vec<u8>, number: usize) {
     }
 }
 
-/// The replies of a primary.
+/// The replies.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Plain {
     /// What is under the key: a part of the replies' own block.
@@ -81,14 +80,14 @@ pub(super) fn read(replies: &Bytes, tags: usize, here: Incarnation) -> Option<Pl
         return None;
     }
     let scores = std::iter::from_fn(|| {
-        missing = missing.checked_sub(1)?;
-        let (score, after) = score(rest)?;
-        rest = after;
+        let after = missing.checked_sub(1)?;
+        let score;
+        (score, rest) = self::score(rest)?;
+        missing = after;
         Some(score)
     });
     let reading = Reading::of(scores.fuse(), tags, here);
-    let (_replicas, rest) = number(rest.strip_prefix(b":")?)?;
-    rest.is_empty().then_some(Plain { found, reading })
+    (missing == 0 && rest.is_empty()).then_some(Plain { found, reading })
 }
 
 fn score(bytes: &[u8]) -> Option<(Score, &[u8])> {
@@ -129,7 +128,7 @@ mod tests {
     use crate::meta::Meta;
 
     const HERE: Incarnation = Incarnation(7);
-    const PLAIN: &str = "$5\r\na\r\nb!\r\n*6\r\n,-9\r\n,-7\r\n,5\r\n,-2\r\n_\r\n,4\r\n:0\r\n";
+    const PLAIN: &str = "$5\r\na\r\nb!\r\n*6\r\n,-9\r\n,-7\r\n,5\r\n,-2\r\n_\r\n,4\r\n";
 
     fn read(replies: &str) -> Option<Plain> {
         super::read(&Bytes::copy_from_slice(replies.as_bytes()), 2, HERE)
@@ -149,7 +148,6 @@ mod tests {
                 for tag in tags {
                     pipe.arg(tag.as_str());
                 }
-                pipe.cmd("WAIT").arg(0).arg(0);
                 let mut out = Vec::new();
                 write(&mut out, &layout, shard, &key, tags);
                 assert_eq!(out, pipe.get_packed_pipeline());
@@ -190,10 +188,8 @@ mod tests {
             ("*6", "*7"),
             (",-9", ":-9"),
             (",4\r\n", "-ERR\r\n"),
-            (":0\r\n", "-ERR WAIT cannot be used with replica instances.\r\n"),
-            (":0\r\n", ":\r\n"),
-            (":0\r\n", ":0\r\n:0\r\n"),
-            (":0\r\n", ""),
+            (",4\r\n", ",4\r\n:0\r\n"),
+            (",4\r\n", ""),
         ] {
             assert_eq!(read(&PLAIN.replacen(from, to, 1)), None, "{from:?} {to:?}");
         }

@@ -1,4 +1,4 @@
-//! Sending where nothing has to be waited for, found out or proved first.
+//! Looking up where nothing has to be waited for, found out or proved first.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,13 +22,10 @@ pub(crate) struct Sent {
 }
 
 impl Topology {
-    /// Sends to the shard's node what `write` appends, commands with so many replies, if all is as
-    /// it mostly is: the node is known, connected and proved, and there is room. Otherwise
-    /// [`Self::call`] knows what to do.
-    ///
-    /// The commands must end with one that only a primary answers, and may be sent again by
-    /// [`Self::call`].
-    pub(crate) fn try_send(
+    /// Sends to the shard's node what `write` appends, a lookup's commands with so many replies, if
+    /// all is as it mostly is: the node is known, connected and proved, and there is room. Otherwise
+    /// [`Self::call`] knows what to do. It comes with the socket's own proof that a primary said it.
+    pub(crate) fn try_look_up(
         self: &Arc<Self>,
         shard: u16,
         limit: Duration,
@@ -48,7 +45,7 @@ impl Topology {
             self.replicas_seen.store(true, Ordering::Relaxed);
         }
         self.confirm_beside(shard, &node);
-        let replies = conn.try_send(replies, sent + millis(limit), write)?;
+        let replies = conn.try_look_up(replies, sent + millis(limit), write)?;
         Some(Sent { conn, attempt: node.attempt(sent), sent, limit, replies })
     }
 }
@@ -71,6 +68,11 @@ impl Sent {
                 self.attempt.answered(self.sent);
                 let Self { conn, sent, limit, .. } = self;
                 return Ok((read, Answered { conn, sent, limit }));
+            }
+            // Whoever said it may be no primary: what it is, the next try finds out.
+            Err(Fault::Unproven) => {
+                self.attempt.forget();
+                return Err(Unread::Again(left(self.sent, self.limit)));
             }
             Err(Fault::TimedOut(_)) => Fault::TimedOut(self.limit),
             Err(fault) => fault,

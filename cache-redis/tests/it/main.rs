@@ -11,6 +11,7 @@
 
 mod acl;
 mod application;
+mod batches;
 mod cluster;
 mod connect;
 mod faults;
@@ -20,6 +21,7 @@ mod memory;
 mod proxy;
 mod reclaim;
 mod sentinel;
+mod silence;
 mod suite;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! A TCP proxy between store and server that counts round trips, and can cut or swallow.
+//! A TCP proxy between store and server that counts round trips, and can cut, swallow or fall silent.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -27,6 +27,8 @@ struct State {
     /// How many connections there have been, and from which on they are watched.
     opened: AtomicUsize,
     watched_from: AtomicUsize,
+    /// Those that were opened before are open still, and nothing passes any more.
+    silent_before: AtomicUsize,
     cut: Notify,
 }
 
@@ -47,7 +49,7 @@ impl Proxy {
                 tokio::spawn(async move {
                     if let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await {
                         tokio::select! {
-                            () = pump(client, server, watched, &state) => {}
+                            () = pump(client, server, number, watched, &state) => {}
                             () = state.cut.notified() => {}
                         }
                     }
@@ -91,6 +93,19 @@ impl Proxy {
         self.state.closed.load(Ordering::SeqCst)
     }
 
+    /// From now on nothing passes by the connections that there are, as behind a firewall that has
+    /// forgotten them. Says how many there have been.
+    pub(crate) fn forget(&self) -> usize {
+        let opened = self.opened();
+        self.state.silent_before.store(opened, Ordering::SeqCst);
+        opened
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn opened(&self) -> usize {
+        self.state.opened.load(Ordering::SeqCst)
+    }
+
     /// Lets everything through again.
     pub(crate) fn mend(&self) {
         self.state.cut_after.store(0, Ordering::SeqCst);
@@ -103,7 +118,8 @@ impl Proxy {
     }
 }
 
-async fn pump(client: TcpStream, server: TcpStream, watched: bool, state: &State) {
+async fn pump(client: TcpStream, server: TcpStream, number: usize, watched: bool, state: &State) {
+    let is_silent = || number < state.silent_before.load(Ordering::SeqCst);
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
     let (mut from_client, mut to_client) = client.into_split();
@@ -112,6 +128,9 @@ async fn pump(client: TcpStream, server: TcpStream, watched: bool, state: &State
     let up = async {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
+            if is_silent() {
+                continue;
+            }
             if !watched {
                 if to_server.write_all(&buffer[..read]).await.is_err() {
                     return;
@@ -151,7 +170,7 @@ async fn pump(client: TcpStream, server: TcpStream, watched: bool, state: &State
         let mut buffer = vec![0; 1 << 16];
         while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
             answered.store(true, Ordering::SeqCst);
-            if state.swallow.load(Ordering::SeqCst) {
+            if is_silent() || state.swallow.load(Ordering::SeqCst) {
                 continue;
             }
             if to_client.write_all(&buffer[..read]).await.is_err() {

@@ -1,6 +1,5 @@
 //! The task of a shared socket: writes what calls have left, and hands replies out in order.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -9,11 +8,14 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{BufMut as _, Bytes};
+use bytes::BufMut as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::{Shared, Waiting, cut_off};
+use super::queue::Queue;
+use super::silence::Silence;
+use super::{Shared, cut_off};
+use crate::breaker::millis;
 use crate::connection::now_millis;
 use crate::error::Fault;
 
@@ -35,17 +37,28 @@ pub(super) struct Driver<S> {
     /// What is being written, and how much of it is.
     out: Vec<u8>,
     written: usize,
-    calls: VecDeque<Waiting>,
+    queue: Queue,
     /// What was read and is not handed out: from `start` to `end`.
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
     /// What the first call has got so far, if its replies come in parts.
     part: Vec<u8>,
-    /// For deadlines. It rings too early rather than being set anew for each call.
+    silence: Silence,
+    /// For deadlines and for silence. It rings too early rather than being set anew for each call.
     alarm: Option<Pin<Box<Sleep>>>,
-    is_armed: bool,
+    armed: Armed,
     is_held_up: bool,
+}
+
+/// What the alarm was set for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Armed {
+    No,
+    /// A deadline, or silence before it. Those that come later are later.
+    Deadline,
+    /// No call had a deadline.
+    Silence,
 }
 
 /// What came of looking for calls.
@@ -59,19 +72,20 @@ enum Taken {
 }
 
 impl<S> Driver<S> {
-    pub(super) fn new(socket: S, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(socket: S, patience: Duration, shared: Arc<Shared>) -> Self {
         Self {
             socket,
             shared,
             out: Vec::new(),
             written: 0,
-            calls: VecDeque::new(),
+            queue: Queue::default(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             start: 0,
             end: 0,
             part: Vec::new(),
+            silence: Silence::new(millis(patience)),
             alarm: None,
-            is_armed: false,
+            armed: Armed::No,
             is_held_up: false,
         }
     }
@@ -86,11 +100,14 @@ impl<S> Driver<S> {
         if !state.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.driver = Some(cx.waker().clone());
         }
-        // Their time runs while something else is being written, too.
-        self.calls.extend(state.calls.drain(..));
         if self.written < self.out.len() {
+            // Their time runs while something else is being written, too.
+            self.queue.extend(state.calls.drain(..));
             return Taken::Later;
         }
+        state.end_batch();
+        state.batch.expect(self.queue.usual());
+        self.queue.extend(state.calls.drain(..));
         self.out.clear();
         self.written = 0;
         if self.out.capacity() > KEPT {
@@ -105,29 +122,20 @@ impl<S> Driver<S> {
         let mut done = 0;
         while self.start < self.end {
             let come = self.buffer.get(self.start..self.end).unwrap_or_default();
-            let Some(first) = self.calls.front_mut() else {
+            let Some(scan) = self.queue.next() else {
                 return Err(Fault::Protocol("a reply to nothing"));
             };
-            let seen = first.scan.read(come)?;
+            let seen = scan.read(come)?;
+            let (is_over, string) = (scan.is_over(), scan.string());
             let come = come.get(..seen).unwrap_or_default();
             self.start += seen;
-            if first.scan.is_over() {
-                let whole = if self.part.is_empty() {
-                    Bytes::copy_from_slice(come)
-                } else {
-                    self.part.extend_from_slice(come);
-                    Bytes::from(std::mem::take(&mut self.part))
-                };
-                if let Some(Waiting { caller, places, .. }) = self.calls.pop_front() {
-                    // Whoever has given up does not mind.
-                    let _ = caller.map(|caller| caller.send(Ok(whole)));
-                    done += places;
-                }
+            if is_over {
+                done += self.queue.complete(&mut self.part, come)?;
                 continue;
             }
             if self.part.is_empty() && seen > 0 {
                 // Of a length that a server only claims, not all is believed.
-                let claimed = first.scan.string().min(16 << 20);
+                let claimed = string.min(16 << 20);
                 self.part.reserve_exact(seen + claimed + BESIDE);
             }
             self.part.extend_from_slice(come);
@@ -147,61 +155,58 @@ impl<S> Driver<S> {
 
     /// Lets others know whether a large reply or request holds up what is sent now.
     fn tell(&mut self) {
-        let large = self.calls.front().is_some_and(|call| call.scan.string() >= LARGE)
-            || self.out.len() - self.written >= LARGE;
+        let large = self.queue.string() >= LARGE || self.out.len() - self.written >= LARGE;
         if large != self.is_held_up {
             self.is_held_up = large;
             self.shared.is_held_up.store(large, Ordering::Relaxed);
         }
     }
 
-    /// Ends the waiting of calls whose time is over.
-    fn expire(&mut self, now: u64) {
-        for call in &mut self.calls {
-            if call.deadline.is_some_and(|deadline| deadline <= now)
-                && let Some(caller) = call.caller.take()
-            {
-                let _ = caller.send(Err(Fault::TimedOut(Duration::ZERO)));
-            }
-        }
-    }
-
-    /// Sees to it that the task is woken when the next call's time is over.
-    fn watch(&mut self, cx: &mut Context<'_>) {
+    /// Sees to it that the task is woken when the next call's time is over, or the server's.
+    fn watch(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {
         // Without budget the alarm would not take the waker; the task is polled again at once.
         if !tokio::task::coop::has_budget_remaining() {
-            return;
+            return Ok(());
         }
-        while !self.is_armed || self.alarm.as_ref().is_some_and(|alarm| alarm.is_elapsed()) {
-            let rang = std::mem::replace(&mut self.is_armed, false);
-            if rang {
-                self.expire(now_millis());
+        if self.armed == Armed::Silence && self.queue.due().is_some() {
+            self.armed = Armed::No;
+        }
+        while self.armed == Armed::No || self.alarm.as_ref().is_some_and(|alarm| alarm.is_elapsed())
+        {
+            let now = now_millis();
+            if std::mem::replace(&mut self.armed, Armed::No) != Armed::No {
+                self.queue.expire(now);
             }
-            let due = self.calls.iter().filter(|call| call.caller.is_some());
-            let Some(due) = due.filter_map(|call| call.deadline).next() else { return };
-            let at = Instant::now() + Duration::from_millis(due.saturating_sub(now_millis()));
+            if self.queue.is_empty() {
+                self.silence.forget();
+                return Ok(());
+            }
+            let end = self.silence.end(now);
+            if end <= now {
+                return Err(Fault::io(io::ErrorKind::TimedOut.into()));
+            }
+            let due = self.queue.due();
+            self.armed = if due.is_some() { Armed::Deadline } else { Armed::Silence };
+            let until = due.map_or(end, |due| due.min(end));
+            let at = Instant::now() + Duration::from_millis(until.saturating_sub(now));
             let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
             alarm.as_mut().reset(at);
-            self.is_armed = true;
             if alarm.as_mut().poll(cx).is_pending() {
-                return;
+                return Ok(());
             }
         }
+        Ok(())
     }
 
     /// Tells all who wait, and all who will come.
     fn close(&mut self, fault: &Fault) {
         let mut state = self.shared.lock();
         state.end.get_or_insert_with(|| fault.clone());
-        self.calls.extend(state.calls.drain(..));
+        self.queue.extend(state.calls.drain(..));
         drop(state);
         self.shared.is_held_up.store(false, Ordering::Relaxed);
         self.shared.places.close();
-        for call in self.calls.drain(..) {
-            if let Some(caller) = call.caller {
-                let _ = caller.send(Err(fault.clone()));
-            }
-        }
+        self.queue.fail(fault);
     }
 }
 
@@ -209,8 +214,9 @@ impl<S> Driver<S> {
 impl<S> Driver<S> {
     /// As if this had come, and a call waited for so many replies.
     pub(super) fn receive(&mut self, bytes: &[u8], replies: usize) -> Result<(), Fault> {
-        let scan = super::scan::Scan::of(replies);
-        self.calls.push_back(Waiting { scan, caller: None, deadline: None, places: 1 });
+        let (caller, _) = tokio::sync::oneshot::channel();
+        let call = super::Waiting::new(super::Kind::Pipeline, replies, caller, None, 1);
+        self.queue.extend([call]);
         self.buffer[..bytes.len()].copy_from_slice(bytes);
         self.end = bytes.len();
         self.hand_out()
@@ -229,10 +235,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if left.is_empty() {
                 return Pin::new(&mut self.socket).poll_flush(cx).map_err(Fault::io);
             }
-            match ready!(Pin::new(&mut self.socket).poll_write(cx, left)) {
-                Ok(0) => return Poll::Ready(Err(cut_off())),
-                Ok(written) => self.written += written,
-                Err(error) => return Poll::Ready(Err(Fault::io(error))),
+            match Pin::new(&mut self.socket).poll_write(cx, left) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(cut_off())),
+                Poll::Ready(Ok(written)) => {
+                    self.written += written;
+                    self.silence.was_written();
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::io(error))),
+                Poll::Pending => {
+                    self.silence.was_full();
+                    return Poll::Pending;
+                }
             }
         }
     }
@@ -240,7 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Reads until nothing more comes.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
         loop {
-            let missing = self.calls.front().map_or(0, |call| call.scan.string());
+            let missing = self.queue.string();
             let read = if self.start == self.end && missing >= LARGE && !self.part.is_empty() {
                 ready!(self.poll_large(cx, missing))
             } else {
@@ -255,7 +268,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             };
             let outcome = match read {
                 Ok(0) => Err(Fault::io(io::ErrorKind::UnexpectedEof.into())),
-                Ok(_) => self.hand_out(),
+                Ok(_) => {
+                    self.silence.was_read();
+                    self.hand_out()
+                }
                 Err(error) => Err(Fault::io(error)),
             };
             if let Err(fault) = outcome {
@@ -269,8 +285,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         // All but its end, so that the replies are never complete here.
         let mut part = (&mut self.part).limit(missing - 1);
         let read = ready!(pin!(self.socket.read_buf(&mut part)).poll(cx))?;
-        if let Some(first) = self.calls.front_mut() {
-            first.scan.skip(read);
+        if let Some(scan) = self.queue.next() {
+            scan.skip(read);
         }
         Poll::Ready(Ok(read))
     }
@@ -295,8 +311,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
             }
             if taken == Taken::All || wrote.is_pending() {
                 this.tell();
-                this.watch(cx);
-                return Poll::Pending;
+                match this.watch(cx) {
+                    Ok(()) => return Poll::Pending,
+                    Err(fault) => break fault,
+                }
             }
         };
         this.close(&fault);

@@ -6,14 +6,26 @@
 //! processor time there. This one finds where replies end and hands out their bytes. The library
 //! still opens TLS, logs in, packs commands, and reads every reply but those of a plain lookup.
 //!
+//! Lookups that are written together are proved together, see [`batch`].
+//!
 //! **Limits.** At most [`PLACES`] calls have something to be written or answered, fewer if it is
 //! large; further ones wait for a place, within their own limits. A call that gives up keeps its place
 //! until its reply has come, or the socket is closed. A call may name a deadline; the socket's task,
 //! on the runtime that opened the socket, ends its waiting then. If that runtime stalls, the caller's
 //! own limit is what remains.
+//!
+//! **Silence.** A socket whose other end has gone without a word, as behind a firewall that forgot it,
+//! fails no write for a quarter of an hour. So one by which nothing at all has come for as long as
+//! [`Wire::start`] was told, while calls wait, is closed. That time begins when the alarm is set, so
+//! it may take twice as long. A server that is merely slow (a long script, a fork) loses its sockets,
+//! too; no socket is closed before it was silent for so long, so from each of a node's
+//! sockets it sees no more than one new connection in that time.
 
+mod batch;
 mod driver;
+mod queue;
 mod scan;
+mod silence;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +33,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::Bytes;
 use redis::{Parser, Pipeline, Value};
@@ -28,8 +41,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
+use self::batch::{Batch, PROOF};
 use self::driver::Driver;
-use self::scan::Scan;
+use self::queue::{Kind, Waiting};
 use crate::error::Fault;
 
 /// Calls that may wait for replies of one socket.
@@ -60,6 +74,8 @@ struct State {
     out: Vec<u8>,
     /// Whose replies to that will come, in order.
     calls: Vec<Waiting>,
+    /// The lookups at its end that no proof follows yet.
+    batch: Batch,
     driver: Option<Waker>,
     /// The driver was woken and has not looked yet.
     is_told: bool,
@@ -69,26 +85,16 @@ struct State {
     is_left: bool,
 }
 
-#[derive(Debug)]
-struct Waiting {
-    scan: Scan,
-    /// None once it has been told that it is too late.
-    caller: Option<oneshot::Sender<Result<Bytes, Fault>>>,
-    /// In monotonic milliseconds.
-    deadline: Option<u64>,
-    places: usize,
-}
-
 impl Wire {
-    /// Shares a socket that is logged in.
-    pub(super) fn start<S>(socket: S) -> Result<Self, Fault>
+    /// Shares a socket that is logged in, until it is silent for so long while calls wait.
+    pub(super) fn start<S>(socket: S, patience: Duration) -> Result<Self, Fault>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let runtime = Handle::try_current()
             .map_err(|_| Fault::Unsupported("a runtime other than tokio".to_owned()))?;
         let shared = Arc::new(Shared::new());
-        runtime.spawn(Driver::new(socket, Arc::clone(&shared)));
+        runtime.spawn(Driver::new(socket, patience, Arc::clone(&shared)));
         Ok(Self(shared))
     }
 
@@ -104,20 +110,23 @@ impl Wire {
             return Err(self.0.lock().end.clone().unwrap_or_else(cut_off));
         };
         let write = |out: &mut Vec<u8>| out.extend_from_slice(&packed);
-        let bytes = self.0.push(place, replies, None, write)?.await.map_err(|_| cut_off())??;
+        let sent = self.0.push(Kind::Pipeline, place, replies, None, write)?;
+        let bytes = sent.await.map_err(|_| cut_off())??;
         parse(&bytes, replies)
     }
 
-    /// Sends what `write` appends, commands with so many replies, if there is a place at once. At
-    /// the deadline, in monotonic milliseconds, waiting ends with [`Fault::TimedOut`].
-    pub(super) fn try_send(
+    /// Sends what `write` appends, a lookup's commands with so many replies, if there is a place at
+    /// once. The replies come once they are proved to be a primary's, otherwise
+    /// [`Fault::Unproven`] does. At the deadline, in monotonic milliseconds, waiting ends with
+    /// [`Fault::TimedOut`].
+    pub(super) fn try_look_up(
         &self,
         replies: usize,
         deadline: u64,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Option<Replies> {
         let place = self.0.places.try_acquire().ok()?;
-        self.0.push(place, replies, Some(deadline), write).ok()
+        self.0.push(Kind::Lookup, place, replies, Some(deadline), write).ok()
     }
 
     /// Whether nothing more can be sent.
@@ -156,20 +165,26 @@ impl Shared {
 
     fn push(
         &self,
+        kind: Kind,
         place: SemaphorePermit<'_>,
         replies: usize,
         deadline: Option<u64>,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Replies, Fault> {
         let (caller, reply) = oneshot::channel();
-        let places = place.num_permits();
-        let waiting = Waiting { scan: Scan::of(replies), caller: Some(caller), deadline, places };
+        let waiting = Waiting::new(kind, replies, caller, deadline, place.num_permits());
         let mut state = self.lock();
         if let Some(fault) = &state.end {
             return Err(fault.clone());
         }
+        if kind != Kind::Lookup || state.batch.is_full() {
+            state.end_batch();
+        }
         write(&mut state.out);
         state.calls.push(waiting);
+        if kind == Kind::Lookup {
+            state.batch.add();
+        }
         // The driver gives it back when the reply has come.
         place.forget();
         if !std::mem::replace(&mut state.is_told, true)
@@ -178,6 +193,16 @@ impl Shared {
             driver.wake_by_ref();
         }
         Ok(reply)
+    }
+}
+
+impl State {
+    /// What was put together so far gets its proof.
+    fn end_batch(&mut self) {
+        if self.batch.end() {
+            self.out.extend_from_slice(PROOF);
+            self.calls.push(Waiting::proof());
+        }
     }
 }
 

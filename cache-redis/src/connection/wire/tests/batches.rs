@@ -1,0 +1,303 @@
+//! Lookups that share a proof.
+
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+use tokio::sync::oneshot::error::TryRecvError;
+
+use super::*;
+
+const REPLICA: &str = "-ERR WAIT cannot be used with replica instances. Please also note that\r\n";
+const BUSY: &str = "-BUSY Redis is busy running a script.\r\n";
+const WAIT: [&str; 3] = ["WAIT", "0", "0"];
+
+/// A lookup of one command, whose reply is to be `text` as a string.
+fn look_up(wire: &Wire, text: &str) -> Replies {
+    look_up_until(wire, text, u64::MAX)
+}
+
+fn look_up_until(wire: &Wire, text: &str, deadline: u64) -> Replies {
+    let packed = echo(text).get_packed_pipeline();
+    wire.try_look_up(1, deadline, |out| out.extend_from_slice(&packed)).unwrap()
+}
+
+/// Reads a command of the client's.
+async fn command(server: &mut DuplexStream) -> Vec<String> {
+    let mut words = Vec::new();
+    let count = number(server).await;
+    for _ in 0..count {
+        let mut word = vec![0; number(server).await + 2];
+        server.read_exact(&mut word).await.unwrap();
+        word.truncate(word.len() - 2);
+        words.push(String::from_utf8(word).unwrap());
+    }
+    words
+}
+
+async fn number(server: &mut DuplexStream) -> usize {
+    let mut line = String::new();
+    while !line.ends_with("\r\n") {
+        line.push(server.read_u8().await.unwrap().into());
+    }
+    line[1..].trim().parse().unwrap()
+}
+
+/// Reads so many lookups and their proof, and says nothing.
+async fn expect_batch(server: &mut DuplexStream, lookups: usize) {
+    for _ in 0..lookups {
+        assert_eq!(command(server).await[0], "ECHO");
+    }
+    assert_eq!(command(server).await, WAIT);
+}
+
+async fn say(server: &mut DuplexStream, replies: &str) {
+    server.write_all(replies.as_bytes()).await.unwrap();
+    // The socket's task reads it.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn lookups_that_are_written_together_get_nothing_before_their_one_proof() {
+    let (wire, mut server) = pipe(1 << 20);
+    let mut calls = ["a", "b", "c"].map(|text| look_up(&wire, text));
+    expect_batch(&mut server, 3).await;
+    for replies in ["$1\r\na\r\n", "$1\r\nb\r\n$1\r\nc\r\n", ":", "0\r"] {
+        for call in &mut calls {
+            assert!(matches!(call.try_recv(), Err(TryRecvError::Empty)), "before {replies:?}");
+        }
+        say(&mut server, replies).await;
+    }
+    assert_eq!(wire.0.places.available_permits(), PLACES - 3);
+    say(&mut server, "\n").await;
+    for (call, text) in calls.into_iter().zip(["a", "b", "c"]) {
+        assert_eq!(call.await.unwrap().unwrap(), format!("$1\r\n{text}\r\n"));
+    }
+    assert_eq!(wire.0.places.available_permits(), PLACES);
+}
+
+#[tokio::test]
+async fn a_batch_that_a_replica_refuses_gets_nothing_and_neither_does_the_next() {
+    let (wire, mut server) = pipe(1 << 20);
+    let first = ["a", "b"].map(|text| look_up(&wire, text));
+    expect_batch(&mut server, 2).await;
+    let next = look_up(&wire, "c");
+    expect_batch(&mut server, 1).await;
+    // It is a primary again by then: with which data?
+    say(&mut server, &["$1\r\na\r\n$1\r\nb\r\n", REPLICA, "$1\r\nc\r\n:0\r\n"].concat()).await;
+    for call in first.into_iter().chain([next]) {
+        assert!(matches!(call.await.unwrap(), Err(Fault::Unproven)));
+    }
+    assert!(wire.has_ended());
+}
+
+#[tokio::test]
+async fn a_proof_that_is_refused_for_another_reason_is_missing_in_its_batch_only() {
+    let (wire, mut server) = pipe(1 << 20);
+    let calls = ["a", "b"].map(|text| look_up(&wire, text));
+    expect_batch(&mut server, 2).await;
+    say(&mut server, &["$1\r\na\r\n$1\r\nb\r\n", BUSY].concat()).await;
+    for call in calls {
+        assert!(matches!(call.await.unwrap(), Err(Fault::Unproven)));
+    }
+    let next = look_up(&wire, "c");
+    expect_batch(&mut server, 1).await;
+    say(&mut server, "$1\r\nc\r\n:0\r\n").await;
+    assert_eq!(next.await.unwrap().unwrap(), "$1\r\nc\r\n");
+    assert_eq!(wire.0.places.available_permits(), PLACES);
+}
+
+#[tokio::test]
+async fn lookups_that_are_answered_but_not_proved_fail_with_their_socket() {
+    for rest in ["", ":", ":0", ":0\r"] {
+        let (wire, mut server) = pipe(1 << 20);
+        let calls = ["a", "b"].map(|text| look_up(&wire, text));
+        expect_batch(&mut server, 2).await;
+        say(&mut server, &["$1\r\na\r\n$1\r\nb\r\n", rest].concat()).await;
+        drop(server);
+        for call in calls {
+            assert!(call.await.unwrap().unwrap_err().is_disconnect(), "{rest:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_late_proof_serves_nobody_whose_time_is_over() {
+    let (wire, mut server) = pipe(1 << 20);
+    let late = look_up_until(&wire, "a", now_millis() + 20);
+    let patient = look_up(&wire, "b");
+    expect_batch(&mut server, 2).await;
+    say(&mut server, "$1\r\na\r\n$1\r\nb\r\n").await;
+    let outcome = tokio::time::timeout(Duration::from_secs(30), late).await.unwrap().unwrap();
+    assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
+    say(&mut server, ":0\r\n").await;
+    assert_eq!(patient.await.unwrap().unwrap(), "$1\r\nb\r\n");
+    assert_eq!(wire.0.places.available_permits(), PLACES);
+}
+
+#[tokio::test]
+async fn another_call_ends_the_batch_before_it() {
+    let (wire, mut server) = pipe(1 << 20);
+    let first = look_up(&wire, "a");
+    let between = tokio::spawn(ask(Arc::clone(&wire), "b".to_owned()));
+    tokio::task::yield_now().await;
+    let last = look_up(&wire, "c");
+    expect_batch(&mut server, 1).await;
+    assert_eq!(command(&mut server).await, ["ECHO", "b"]);
+    expect_batch(&mut server, 1).await;
+    say(&mut server, "$1\r\na\r\n:0\r\n").await;
+    assert_eq!(first.await.unwrap().unwrap(), "$1\r\na\r\n", "it does not wait for what is behind");
+    say(&mut server, "$1\r\nb\r\n$1\r\nc\r\n:0\r\n").await;
+    assert_eq!(between.await.unwrap().unwrap(), "b");
+    assert_eq!(last.await.unwrap().unwrap(), "$1\r\nc\r\n");
+}
+
+#[tokio::test]
+async fn a_batch_has_no_more_lookups_than_are_allowed() {
+    let (wire, mut server) = pipe(1 << 20);
+    let calls: Vec<_> = (0..100).map(|_| look_up(&wire, "a")).collect();
+    for lookups in [32, 32, 32, 4] {
+        expect_batch(&mut server, lookups).await;
+        say(&mut server, &["$1\r\na\r\n".repeat(lookups), ":0\r\n".to_owned()].concat()).await;
+    }
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn lookups_with_large_replies_do_not_wait_for_each_other() {
+    let (wire, mut server) = pipe(1 << 20);
+    let large = format!("$200000\r\n{}\r\n:0\r\n", "x".repeat(200_000));
+    let first = look_up(&wire, "a");
+    expect_batch(&mut server, 1).await;
+    say(&mut server, &large).await;
+    assert_eq!(first.await.unwrap().unwrap().len(), large.len() - 4);
+    // What was learnt holds from the next writing on.
+    let calls = ["b", "c", "d"].map(|text| look_up(&wire, text));
+    expect_batch(&mut server, 3).await;
+    say(&mut server, &["$1\r\na\r\n".repeat(3), ":0\r\n".to_owned()].concat()).await;
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    let calls = ["e", "f"].map(|text| look_up(&wire, text));
+    for _ in calls {
+        expect_batch(&mut server, 1).await;
+    }
+}
+
+/// What one caller does.
+#[derive(Clone, Debug)]
+struct Caller {
+    is_lookup: bool,
+    size: usize,
+    gives_up: bool,
+    /// Others get a turn before the next one.
+    pauses: bool,
+}
+
+fn callers() -> impl Strategy<Value = Vec<Caller>> {
+    let size = prop_oneof![4 => 0_usize..40, 1 => 30_000_usize..150_000];
+    let caller = (prop::bool::weighted(0.8), size, prop::bool::weighted(0.2), any::<bool>());
+    let caller = caller.prop_map(|(is_lookup, size, gives_up, pauses)| Caller {
+        is_lookup,
+        size,
+        gives_up,
+        pauses,
+    });
+    prop::collection::vec(caller, 1..60)
+}
+
+/// Answers each command in parts, and every proof by the next verdict.
+async fn answer(mut server: DuplexStream, proofs: Vec<bool>, said: Arc<Mutex<Vec<Option<bool>>>>) {
+    let mut proofs = proofs.into_iter().cycle();
+    loop {
+        let words = command(&mut server).await;
+        let (reply, proof) = if words == WAIT {
+            let is_primary = proofs.next().unwrap();
+            (if is_primary { ":0\r\n" } else { BUSY }.to_owned(), Some(is_primary))
+        } else {
+            (format!("${}\r\n{}\r\n", words[1].len(), words[1]), None)
+        };
+        said.lock().unwrap().push(proof);
+        for part in reply.as_bytes().chunks(1_999) {
+            server.write_all(part).await.unwrap();
+        }
+    }
+}
+
+/// Each lookup gets its own replies if, and only if, the first proof that was asked for after it
+/// was given; whoever else calls or leaves.
+async fn everyone_gets_what_was_proved(callers: Vec<Caller>, proofs: Vec<bool>, room: usize) {
+    let (wire, server) = pipe(room);
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let server = tokio::spawn(answer(server, proofs, Arc::clone(&said)));
+    let mut waiting = Vec::new();
+    for (number, caller) in callers.iter().enumerate() {
+        let text = format!("{number}-{}", "x".repeat(caller.size));
+        let call: Option<tokio::task::JoinHandle<Result<String, Fault>>> = if caller.is_lookup {
+            let call = look_up(&wire, &text);
+            (!caller.gives_up).then(|| {
+                tokio::spawn(async move {
+                    Ok(String::from_utf8(call.await.unwrap()?.to_vec()).unwrap())
+                })
+            })
+        } else {
+            let call = tokio::spawn(ask(Arc::clone(&wire), text.clone()));
+            // It is left to the socket's task before the next one is.
+            tokio::task::yield_now().await;
+            Some(call)
+        };
+        waiting.push((text, call));
+        if caller.pauses {
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut outcomes = Vec::new();
+    for (text, call) in waiting {
+        let outcome = match call {
+            Some(call) => {
+                let outcome = tokio::time::timeout(Duration::from_secs(30), call).await.unwrap();
+                Some(outcome.unwrap())
+            }
+            None => None,
+        };
+        outcomes.push((text, outcome));
+    }
+    // Those who gave up last may be without an answer still.
+    until(|| wire.0.places.available_permits() == PLACES).await;
+    server.abort();
+    let said = std::mem::take(&mut *said.lock().unwrap());
+    let mut place = 0;
+    for ((text, outcome), caller) in outcomes.into_iter().zip(callers) {
+        while said[place].is_some() {
+            place += 1;
+        }
+        place += 1;
+        let proof = said[place..].iter().find_map(|proof| *proof);
+        match outcome {
+            None => {}
+            Some(Ok(got)) if caller.is_lookup => {
+                assert_eq!(proof, Some(true));
+                assert_eq!(got, format!("${}\r\n{text}\r\n", text.len()));
+            }
+            Some(Err(Fault::Unproven)) if caller.is_lookup => assert_eq!(proof, Some(false)),
+            Some(Ok(got)) => assert_eq!(got, text),
+            Some(Err(fault)) => panic!("{fault:?}"),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn nobody_gets_what_was_not_proved_or_is_anothers(
+        callers in callers(),
+        proofs in prop::collection::vec(prop::bool::weighted(0.7), 1..5),
+        room in prop_oneof![Just(1_usize << 10), Just(1 << 20)],
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(everyone_gets_what_was_proved(callers, proofs, room));
+    }
+}
