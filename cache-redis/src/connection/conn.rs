@@ -7,7 +7,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
 
 use super::socket::Socket;
-use super::wire::Replies;
+use super::wire::{Question, Replies};
 use super::{Dial, now_millis};
 use crate::breaker::millis;
 use crate::error::Fault;
@@ -137,11 +137,12 @@ impl Conn {
     /// [`Wire::try_look_up`](super::wire::Wire).
     pub(crate) fn try_look_up(
         &self,
+        question: &Question,
         replies: usize,
         deadline: u64,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Option<Replies> {
-        self.socket.try_look_up(replies, deadline, write)
+        self.socket.try_look_up(question, replies, deadline, write)
     }
 
     /// Whether a large reply holds up those behind it.

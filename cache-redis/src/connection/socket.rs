@@ -8,7 +8,7 @@ use redis::{Pipeline, ProtocolVersion, Value};
 use tokio::net::{TcpStream, lookup_host};
 
 use super::login::log_in;
-use super::wire::{Replies, Wire};
+use super::wire::{Question, Replies, Wire};
 use super::{Dial, SHORTEST_SILENCE, exchange};
 use crate::error::Fault;
 use crate::url::Address;
@@ -84,12 +84,13 @@ impl Socket {
     /// See [`Wire::try_look_up`]. The library cannot.
     pub(super) fn try_look_up(
         &self,
+        question: &Question,
         replies: usize,
         deadline: u64,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Option<Replies> {
         match self {
-            Self::Wire(wire) => wire.try_look_up(replies, deadline, write),
+            Self::Wire(wire) => wire.try_look_up(question, replies, deadline, write),
             Self::Library(_) => None,
         }
     }

@@ -10,7 +10,7 @@ use redis::Value;
 use super::Inner;
 use super::calls::{one, two};
 use super::plain::{self, Plain};
-use crate::connection::Conn;
+use crate::connection::{Conn, Said};
 use crate::error::Fault;
 use crate::layout::member;
 use crate::meta::{Meta, RESERVED, Reading, passes};
@@ -38,11 +38,13 @@ impl Inner {
         let asked = hints.get(..MAX_TAGS).unwrap_or(hints);
         let (limit, shard) = (self.settings.response_limit, self.layout.shard(key));
         let write = |out: &mut Vec<u8>| plain::write(out, &self.layout, shard, key, asked);
-        let Some(sent) = self.topology.try_look_up(shard, limit, plain::REPLIES, write) else {
+        let sent = self.questions.of(shard).and_then(|question| {
+            self.topology.try_look_up(shard, limit, question, plain::replies(asked), write)
+        });
+        let Some(sent) = sent else {
             return Box::pin(self.within(self.lookup_anyhow(key, asked))).await;
         };
-        let read =
-            |replies: &Bytes, conn: &Conn| plain::read(replies, asked.len(), conn.incarnation());
+        let read = |said: &Said, conn: &Conn| plain::read(said, asked.len(), conn.incarnation());
         match sent.read(read).await {
             Ok((Plain { found, reading: Reading::Known { meta, marks } }, answered)) => {
                 match self.judge(found, key, asked, meta, &marks) {

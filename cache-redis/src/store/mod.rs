@@ -27,6 +27,7 @@ use cache_core::tag::Tag;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use self::plain::Questions;
 use self::reclaim::{Behind, Line, Selected};
 use crate::builder::{RedisStoreBuilder, Settings};
 use crate::error::{ConnectError, Fault};
@@ -46,6 +47,7 @@ pub struct RedisStore {
 
 struct Inner {
     layout: Layout,
+    questions: Questions,
     topology: Arc<Topology>,
     scripts: Scripts,
     settings: Settings,
@@ -92,6 +94,7 @@ impl RedisStore {
         let puts = fresh_epoch().unwrap_or(0) % sweep::PUTS_PER_SWEEP;
         Self {
             inner: Arc::new(Inner {
+                questions: Questions::new(&layout),
                 layout,
                 topology,
                 scripts: Scripts::new(),

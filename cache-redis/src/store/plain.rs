@@ -4,35 +4,67 @@
 //! of any other kind are not: the lookup is made again by way of [`Topology::call`], which knows
 //! what to do about each of them.
 //!
+//! Lookups that are sent together ask for the shard's state once, after all their marks. Why that is
+//! as good as reading it with them is said in [`batch`](crate::connection).
+//!
 //! [`Topology::call`]: crate::topology::Topology::call
 
 use bytes::Bytes;
 use cache_core::key::Key;
 use cache_core::tag::Tag;
 
+use crate::connection::{Question, Said};
 use crate::incarnation::Incarnation;
 use crate::layout::Layout;
 use crate::meta::{RESERVED, Reading, Score};
 
-/// To `GET` and `ZMSCORE`.
-pub(super) const REPLIES: usize = 2;
+/// Asks for each shard's state.
+#[derive(Debug)]
+pub(super) struct Questions(Box<[Question]>);
 
-/// Appends the commands: the entry, and the shard's state with the marks of `tags`. The socket adds
-/// what only a primary answers.
+impl Questions {
+    pub(super) fn new(layout: &Layout) -> Self {
+        let question = |shard| {
+            let mut out = Vec::new();
+            put_scores(&mut out, layout.meta(shard), RESERVED.into_iter());
+            out.into()
+        };
+        Self((0..layout.shards().max(1)).map(question).collect())
+    }
+
+    /// Those of a layout know each of its shards.
+    pub(super) fn of(&self, shard: u16) -> Option<&Question> {
+        self.0.get(usize::from(shard))
+    }
+}
+
+/// How many replies there are to what [`write`] writes.
+pub(super) const fn replies(tags: &[Tag]) -> usize {
+    if tags.is_empty() { 1 } else { 2 }
+}
+
+/// Appends the commands: the entry, and the marks of `tags`, if any.
 pub(super) fn write(out: &mut Vec<u8>, layout: &Layout, shard: u16, key: &Key, tags: &[Tag]) {
     out.extend_from_slice(b"*2\r\n$3\r\nGET\r\n$");
     put_number(out, layout.entry_length(shard, key));
     out.extend_from_slice(b"\r\n");
     layout.put_entry(shard, key, out);
-    out.extend_from_slice(b"\r\n*");
-    put_number(out, 2 + RESERVED.len() + tags.len());
-    out.extend_from_slice(b"\r\n$7\r\nZMSCORE\r\n");
-    put_word(out, layout.meta(shard));
-    for word in RESERVED {
-        put_word(out, word);
+    out.extend_from_slice(b"\r\n");
+    if !tags.is_empty() {
+        put_scores(out, layout.meta(shard), tags.iter().map(Tag::as_str));
     }
-    for tag in tags {
-        put_word(out, tag.as_str());
+}
+
+fn put_scores<'w, I>(out: &mut Vec<u8>, meta: &str, members: I)
+where
+    I: ExactSizeIterator<Item = &'w str>,
+{
+    out.push(b'*');
+    put_number(out, 2 + members.len());
+    out.extend_from_slice(b"\r\n$7\r\nZMSCORE\r\n");
+    put_word(out, meta);
+    for member in members {
+        put_word(out, member);
     }
 }
 
@@ -66,7 +98,8 @@ pub(super) struct Plain {
 }
 
 /// Reads them; `None` if anything in them is out of the ordinary.
-pub(super) fn read(replies: &Bytes, tags: usize, here: Incarnation) -> Option<Plain> {
+pub(super) fn read(said: &Said, tags: usize, here: Incarnation) -> Option<Plain> {
+    let replies = &said.own;
     let (found, rest) = match replies.strip_prefix(b"$") {
         Some(rest) => {
             let (length, rest) = number(rest)?;
@@ -75,19 +108,43 @@ pub(super) fn read(replies: &Bytes, tags: usize, here: Incarnation) -> Option<Pl
         }
         None => (None, replies.strip_prefix(b"_\r\n")?),
     };
-    let (mut missing, mut rest) = number(rest.strip_prefix(b"*")?)?;
-    if missing != RESERVED.len() + tags {
-        return None;
+    let mut state = Scores::read(&said.shared, RESERVED.len())?;
+    let mut marks = if tags > 0 { Scores::read(rest, tags)? } else { Scores::none(rest) };
+    let reading = Reading::of(state.by_ref().chain(marks.by_ref()), tags, here);
+    (state.are_all() && marks.are_all()).then_some(Plain { found, reading })
+}
+
+/// The reply to one `ZMSCORE`; ends early where something is no score.
+struct Scores<'r> {
+    missing: usize,
+    rest: &'r [u8],
+}
+
+impl<'r> Scores<'r> {
+    fn read(reply: &'r [u8], members: usize) -> Option<Self> {
+        let (missing, rest) = number(reply.strip_prefix(b"*")?)?;
+        (missing == members).then_some(Self { missing, rest })
     }
-    let scores = std::iter::from_fn(|| {
-        let after = missing.checked_sub(1)?;
-        let score;
-        (score, rest) = self::score(rest)?;
-        missing = after;
+
+    const fn none(rest: &'r [u8]) -> Self {
+        Self { missing: 0, rest }
+    }
+
+    /// Whether all were taken, and nothing follows them.
+    const fn are_all(&self) -> bool {
+        self.missing == 0 && self.rest.is_empty()
+    }
+}
+
+impl Iterator for Scores<'_> {
+    type Item = Score;
+
+    fn next(&mut self) -> Option<Score> {
+        let missing = self.missing.checked_sub(1)?;
+        let (score, rest) = score(self.rest)?;
+        (self.missing, self.rest) = (missing, rest);
         Some(score)
-    });
-    let reading = Reading::of(scores.fuse(), tags, here);
-    (missing == 0 && rest.is_empty()).then_some(Plain { found, reading })
+    }
 }
 
 fn score(bytes: &[u8]) -> Option<(Score, &[u8])> {
@@ -128,10 +185,17 @@ mod tests {
     use crate::meta::Meta;
 
     const HERE: Incarnation = Incarnation(7);
-    const PLAIN: &str = "$5\r\na\r\nb!\r\n*6\r\n,-9\r\n,-7\r\n,5\r\n,-2\r\n_\r\n,4\r\n";
+    /// A lookup's own replies | the shard's state.
+    const PLAIN: &str = "$5\r\na\r\nb!\r\n*2\r\n_\r\n,4\r\n|*4\r\n,-9\r\n,-7\r\n,5\r\n,-2\r\n";
 
     fn read(replies: &str) -> Option<Plain> {
-        super::read(&Bytes::copy_from_slice(replies.as_bytes()), 2, HERE)
+        read_for(2, replies)
+    }
+
+    fn read_for(tags: usize, replies: &str) -> Option<Plain> {
+        let (own, shared) = replies.split_once('|').unwrap_or((replies, ""));
+        let [own, shared] = [own, shared].map(|part| Bytes::copy_from_slice(part.as_bytes()));
+        super::read(&Said { own, shared }, tags, HERE)
     }
 
     #[test]
@@ -144,13 +208,20 @@ mod tests {
                 let shard = layout.shard(&key);
                 let mut pipe = Pipeline::new();
                 pipe.cmd("GET").arg(layout.entry(shard, &member(&key)));
-                pipe.cmd("ZMSCORE").arg(layout.meta(shard)).arg(&RESERVED[..]);
+                if !tags.is_empty() {
+                    pipe.cmd("ZMSCORE").arg(layout.meta(shard));
+                }
                 for tag in tags {
                     pipe.arg(tag.as_str());
                 }
                 let mut out = Vec::new();
                 write(&mut out, &layout, shard, &key, tags);
                 assert_eq!(out, pipe.get_packed_pipeline());
+                assert_eq!(replies(tags), pipe.len());
+                let mut pipe = Pipeline::new();
+                pipe.cmd("ZMSCORE").arg(layout.meta(shard)).arg(&RESERVED[..]);
+                let questions = Questions::new(&layout);
+                assert_eq!(questions.of(shard).unwrap()[..], pipe.get_packed_pipeline());
             }
         }
     }
@@ -165,6 +236,10 @@ mod tests {
         assert_eq!(read(&absent), Some(Plain { found: None, reading }));
         let empty = PLAIN.replace("$5\r\na\r\nb!\r\n", "$0\r\n\r\n");
         assert_eq!(read(&empty).unwrap().found, Some(Bytes::new()));
+        let untagged = PLAIN.replace("*2\r\n_\r\n,4\r\n", "");
+        let reading = Reading::Known { meta, marks: vec![] };
+        assert_eq!(read_for(0, &untagged).unwrap().reading, reading);
+        assert_eq!((read_for(0, PLAIN), read(&untagged)), (None, None));
     }
 
     #[test]
@@ -185,7 +260,14 @@ mod tests {
             ("$5\r\na\r\nb!", "-WRONGTYPE no"),
             ("$5", "$6"),
             ("$5", "$-1"),
-            ("*6", "*7"),
+            ("*2", "*3"),
+            ("*2", "*1"),
+            ("*4", "*6"),
+            ("*4\r\n", "-WRONGTYPE no\r\n"),
+            ("*4\r\n", "-ASK 1 h:1\r\n"),
+            (",-2\r\n", ""),
+            (",-2\r\n", "-ERR\r\n"),
+            (",-2\r\n", ",-2\r\n,4\r\n"),
             (",-9", ":-9"),
             (",4\r\n", "-ERR\r\n"),
             (",4\r\n", ",4\r\n:0\r\n"),

@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::Topology;
 use super::exchange::settle;
 use crate::breaker::millis;
-use crate::connection::{Attempt, Conn, Replies, now_millis};
+use crate::connection::{Attempt, Conn, Question, Replies, Said, now_millis};
 use crate::error::Fault;
 
 /// Commands under way to a node that was a proven primary as they were sent.
@@ -22,13 +20,15 @@ pub(crate) struct Sent {
 }
 
 impl Topology {
-    /// Sends to the shard's node what `write` appends, a lookup's commands with so many replies, if
-    /// all is as it mostly is: the node is known, connected and proved, and there is room. Otherwise
-    /// [`Self::call`] knows what to do. It comes with the socket's own proof that a primary said it.
+    /// Sends to the shard's node what `write` appends, a lookup's commands with so many replies, and
+    /// its question, if all is as it mostly is: the node is known, connected and proved, and there is
+    /// room. Otherwise [`Self::call`] knows what to do. What is said comes with the socket's own proof
+    /// that a primary said it.
     pub(crate) fn try_look_up(
         self: &Arc<Self>,
         shard: u16,
         limit: Duration,
+        question: &Question,
         replies: usize,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Option<Sent> {
@@ -45,23 +45,23 @@ impl Topology {
             self.replicas_seen.store(true, Ordering::Relaxed);
         }
         self.confirm_beside(shard, &node);
-        let replies = conn.try_look_up(replies, sent + millis(limit), write)?;
+        let replies = conn.try_look_up(question, replies, sent + millis(limit), write)?;
         Some(Sent { conn, attempt: node.attempt(sent), sent, limit, replies })
     }
 }
 
 impl Sent {
-    /// The replies, read by `read`; `None` if they are not what it can read. The node is told what
+    /// What was said, read by `read`; `None` if it is not what that can read. The node is told what
     /// it is to be told.
     pub(crate) async fn read<T>(
         mut self,
-        read: impl FnOnce(&Bytes, &Conn) -> Option<T>,
+        read: impl FnOnce(&Said, &Conn) -> Option<T>,
     ) -> Result<(T, Answered), Unread> {
         // A socket whose runtime ended tells nobody.
-        let replies = (&mut self.replies).await.unwrap_or(Err(Fault::Stopped));
-        let fault = match replies {
-            Ok(replies) => {
-                let Some(read) = read(&replies, &self.conn) else {
+        let said = (&mut self.replies).await.unwrap_or(Err(Fault::Stopped));
+        let fault = match said {
+            Ok(said) => {
+                let Some(read) = read(&said, &self.conn) else {
                     self.attempt.forget();
                     return Err(Unread::Again(left(self.sent, self.limit)));
                 };

@@ -1,4 +1,4 @@
-//! Lookups at once, which share the proof that a primary answers.
+//! Lookups at once, which share the question for the shard's state and the proof that a primary answers.
 
 use std::time::Duration;
 
@@ -60,6 +60,9 @@ async fn share_proofs(deployment: Deployment) {
     let proofs = total("wait");
     // Each lookup whose connection owed a proof of its incarnation had its own.
     assert!((1..=LOOKUPS / 4).contains(&proofs), "{proofs} proofs of {LOOKUPS} lookups");
+    // One for its marks each, and the shard's state: once a batch and shard.
+    let states = total("zmscore") - LOOKUPS;
+    assert!((proofs..=LOOKUPS * 3 / 4).contains(&states), "{states} states for {LOOKUPS} lookups");
 }
 
 #[tokio::test]

@@ -1,17 +1,27 @@
-//! One proof for the lookups of a batch. Pure.
+//! What lookups written together ask for once. Pure.
 //!
 //! What a lookup reads counts only if a primary said it. `WAIT 0 0` waits for nothing and is refused
-//! by whatever has a primary of its own, so it ends each pipeline. It costs Redis half of what the
-//! lookup does, nearly all of it for being a command; so lookups that are written together share
-//! one, which is the last of them.
+//! by whatever has a primary of its own, so it ends each pipeline. And each lookup needs its shard's
+//! state: epoch, incarnation, clock and floor. Both cost Redis more than the entry does. So lookups that
+//! are written together share them: first each asks for its entry and the marks of its tags, then
+//! the batch asks each of their *questions* once, and at last comes its one *proof*.
 //!
-//! **What it proves of each, as a `WAIT` of its own did.** The server executes what comes by one
+//! **What the proof says of each, as a `WAIT` of its own did.** The server executes what comes by one
 //! socket in its order, so this one was executed after all reads of its batch. A server that had been
 //! demoted before one of them, and still was, has refused it: what is so now was so when they were
 //! read. What was demoted, rolled back and promoted between a read and its `WAIT` passes, batch or
 //! not; its replication id is another one then, which `INFO replication` finds within the
 //! `proof_interval`. Each read itself is as late as ever: it is executed after it was written, and
 //! that is after its lookup began.
+//!
+//! **Why the state may be read after the marks, in another command.** Entry, marks, state are read
+//! in this order. If the state has the entry's epoch, then that epoch was in force all the while:
+//! it was when the entry's ticket was issued, before the entry was read, and an epoch that was
+//! replaced never comes back, since each is random. The incarnation is written with the epoch and never
+//! changed. So the marks that were read are those of this epoch, and of this incarnation. A mark that had
+//! been trimmed by then had raised the floor first, and a floor never falls within an epoch: the one
+//! that is read later is at least as high. And a clock that is read later gives a miss a later
+//! ticket, before its handler runs all the same.
 //!
 //! **What nothing proves is told to nobody.** A lookup's replies are kept back until the proof of its
 //! own batch has been read and is a number. If the proof is refused, none of the batch gets its
@@ -27,8 +37,13 @@
 //! without any other call between them, which may take long or be large; [`MOST`]; and no more than
 //! have [`ROOM`] for their replies, as long as these are as the last ones were.
 
+use std::sync::Arc;
+
+/// A command with one reply, which lookups that ask the very same share.
+pub(crate) type Question = Arc<[u8]>;
+
 /// What ends a batch, and has one reply.
-pub(super) const PROOF: &[u8] = b"*3\r\n$4\r\nWAIT\r\n$1\r\n0\r\n$1\r\n0\r\n";
+const PROOF: &[u8] = b"*3\r\n$4\r\nWAIT\r\n$1\r\n0\r\n$1\r\n0\r\n";
 
 /// The most lookups of a batch. One more share would save less than a thirtieth of a `WAIT`.
 const MOST: usize = 32;
@@ -41,17 +56,24 @@ const ROOM: usize = 128 << 10;
 pub(super) struct Batch {
     lookups: usize,
     most: usize,
+    questions: Vec<Question>,
 }
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { lookups: 0, most: MOST }
+        Self { lookups: 0, most: MOST, questions: Vec::new() }
     }
 }
 
 impl Batch {
-    pub(super) const fn add(&mut self) {
+    /// Takes in a lookup, and says which of its questions is this lookup's.
+    pub(super) fn add(&mut self, question: &Question) -> usize {
         self.lookups += 1;
+        let asked = self.questions.iter().position(|asked| Arc::ptr_eq(asked, question));
+        asked.unwrap_or_else(|| {
+            self.questions.push(Arc::clone(question));
+            self.questions.len() - 1
+        })
     }
 
     /// Whether it has to end before another lookup comes.
@@ -59,9 +81,18 @@ impl Batch {
         self.lookups >= self.most
     }
 
-    /// Begins another one. Whether there was one, which needs its proof.
-    pub(super) const fn end(&mut self) -> bool {
-        std::mem::replace(&mut self.lookups, 0) > 0
+    /// Appends what ends it, and begins another one. Says how many questions the proof follows; none
+    /// if there was nothing to prove.
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) -> Option<usize> {
+        if std::mem::replace(&mut self.lookups, 0) == 0 {
+            return None;
+        }
+        let asked = self.questions.len();
+        for question in self.questions.drain(..) {
+            out.extend_from_slice(&question);
+        }
+        out.extend_from_slice(PROOF);
+        Some(asked)
     }
 
     /// Replies of lookups have so many bytes, as a rule.
@@ -129,16 +160,23 @@ mod tests {
 
     #[test]
     fn a_batch_is_bounded_by_number_and_by_what_its_replies_will_have() {
-        let mut batch = Batch::default();
-        assert!(!batch.is_full() && !batch.end(), "nothing, which needs no proof");
+        let (mut batch, mut out) = (Batch::default(), Vec::new());
+        let questions: [Question; 2] = [b"a"[..].into(), b"a"[..].into()];
+        assert!(!batch.is_full());
+        assert_eq!(batch.end(&mut out), None, "nothing, which needs no proof");
         for (bytes, most) in [(0, MOST), (1_700, MOST), (16 << 10, 8), (ROOM, 1), (8 << 20, 1)] {
             batch.expect(bytes);
-            for _ in 0..most {
+            for number in 0..most {
                 assert!(!batch.is_full(), "{bytes} bytes each");
-                batch.add();
+                let question = number % 2;
+                assert_eq!(batch.add(&questions[question]), question);
             }
             assert!(batch.is_full(), "{bytes} bytes each");
-            assert!(batch.end() && !batch.end());
+            let asked = most.min(2);
+            assert_eq!(batch.end(&mut out), Some(asked));
+            assert_eq!(out, [&b"a".repeat(asked), PROOF].concat());
+            out.clear();
+            assert_eq!(batch.end(&mut out), None);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! processor time there. This one finds where replies end and hands out their bytes. The library
 //! still opens TLS, logs in, packs commands, and reads every reply but those of a plain lookup.
 //!
-//! Lookups that are written together are proved together, see [`batch`].
+//! Lookups that are written together share what is the same for all, see [`batch`].
 //!
 //! **Limits.** At most [`PLACES`] calls have something to be written or answered, fewer if it is
 //! large; further ones wait for a place, within their own limits. A call that gives up keeps its place
@@ -35,14 +35,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
 use redis::{Parser, Pipeline, Value};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
-use self::batch::{Batch, PROOF};
+use self::batch::Batch;
+pub(crate) use self::batch::Question;
 use self::driver::Driver;
+pub(crate) use self::queue::Said;
 use self::queue::{Kind, Waiting};
 use crate::error::Fault;
 
@@ -53,8 +54,8 @@ const PLACES: usize = 1024;
 /// or one larger call. A lookup takes one; it has no more than 130 KiB, and that with 128 long tags.
 const PLACE: usize = 64 << 10;
 
-/// The bytes of all replies to one pipeline.
-pub(crate) type Replies = oneshot::Receiver<Result<Bytes, Fault>>;
+/// Where the replies to one call come.
+pub(crate) type Replies = oneshot::Receiver<Result<Said, Fault>>;
 
 /// The only handle of a shared socket, which closes with it.
 #[derive(Debug)]
@@ -110,23 +111,24 @@ impl Wire {
             return Err(self.0.lock().end.clone().unwrap_or_else(cut_off));
         };
         let write = |out: &mut Vec<u8>| out.extend_from_slice(&packed);
-        let sent = self.0.push(Kind::Pipeline, place, replies, None, write)?;
-        let bytes = sent.await.map_err(|_| cut_off())??;
-        parse(&bytes, replies)
+        let sent = self.0.push(None, place, replies, None, write)?;
+        let said = sent.await.map_err(|_| cut_off())??;
+        parse(&said.own, replies)
     }
 
-    /// Sends what `write` appends, a lookup's commands with so many replies, if there is a place at
-    /// once. The replies come once they are proved to be a primary's, otherwise
-    /// [`Fault::Unproven`] does. At the deadline, in monotonic milliseconds, waiting ends with
-    /// [`Fault::TimedOut`].
+    /// Sends what `write` appends, a lookup's commands with so many replies, and after them the
+    /// question, if there is a place at once. The replies come once they are proved to be a
+    /// primary's, otherwise [`Fault::Unproven`] does. At the deadline, in monotonic milliseconds,
+    /// waiting ends with [`Fault::TimedOut`].
     pub(super) fn try_look_up(
         &self,
+        question: &Question,
         replies: usize,
         deadline: u64,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Option<Replies> {
         let place = self.0.places.try_acquire().ok()?;
-        self.0.push(Kind::Lookup, place, replies, Some(deadline), write).ok()
+        self.0.push(Some(question), place, replies, Some(deadline), write).ok()
     }
 
     /// Whether nothing more can be sent.
@@ -165,26 +167,25 @@ impl Shared {
 
     fn push(
         &self,
-        kind: Kind,
+        question: Option<&Question>,
         place: SemaphorePermit<'_>,
         replies: usize,
         deadline: Option<u64>,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Replies, Fault> {
         let (caller, reply) = oneshot::channel();
-        let waiting = Waiting::new(kind, replies, caller, deadline, place.num_permits());
         let mut state = self.lock();
         if let Some(fault) = &state.end {
             return Err(fault.clone());
         }
-        if kind != Kind::Lookup || state.batch.is_full() {
+        if question.is_none() || state.batch.is_full() {
             state.end_batch();
         }
         write(&mut state.out);
-        state.calls.push(waiting);
-        if kind == Kind::Lookup {
-            state.batch.add();
-        }
+        let kind = question.map_or(Kind::Pipeline, |question| Kind::Lookup {
+            question: state.batch.add(question),
+        });
+        state.calls.push(Waiting::new(kind, replies, caller, deadline, place.num_permits()));
         // The driver gives it back when the reply has come.
         place.forget();
         if !std::mem::replace(&mut state.is_told, true)
@@ -197,10 +198,10 @@ impl Shared {
 }
 
 impl State {
-    /// What was put together so far gets its proof.
+    /// What was put together so far gets its questions and its proof.
     fn end_batch(&mut self) {
-        if self.batch.end() {
-            self.out.extend_from_slice(PROOF);
+        if let Some(questions) = self.batch.end(&mut self.out) {
+            self.calls.extend((0..questions).map(|_| Waiting::question()));
             self.calls.push(Waiting::proof());
         }
     }

@@ -13,11 +13,20 @@ use crate::error::Fault;
 /// Of how many lookups a mean is kept.
 const RECENT: usize = 8;
 
+/// What was said to one call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// The replies to its own commands.
+    pub(crate) own: Bytes,
+    /// To a lookup: the reply to its question, which others share.
+    pub(crate) shared: Bytes,
+}
+
 #[derive(Debug)]
 pub(super) struct Waiting {
     scan: Scan,
     kind: Kind,
-    /// A lookup's replies, until their proof has come.
+    /// A lookup's own replies, until their proof has come.
     unproved: Bytes,
     /// None once it has been told that it is too late, and for a proof.
     caller: Option<Caller>,
@@ -26,15 +35,18 @@ pub(super) struct Waiting {
     places: usize,
 }
 
-type Caller = oneshot::Sender<Result<Bytes, Fault>>;
+type Caller = oneshot::Sender<Result<Said, Fault>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Gets its replies at once.
     Pipeline,
-    /// Gets them when the proof behind it has come.
-    Lookup,
-    /// Proves the lookups before it.
+    /// Gets them when the proof behind it has come, with the answer to this one of its batch's
+    /// questions.
+    Lookup { question: usize },
+    /// Asks for lookups before it.
+    Question,
+    /// Proves the lookups before it, and the answers to their questions.
     Proof,
 }
 
@@ -50,19 +62,22 @@ impl Waiting {
         Self { scan: Scan::of(replies), kind, unproved, caller: Some(caller), deadline, places }
     }
 
-    pub(super) fn proof() -> Self {
-        Self {
-            scan: Scan::of(1),
-            kind: Kind::Proof,
-            unproved: Bytes::new(),
-            caller: None,
-            deadline: None,
-            places: 0,
-        }
+    pub(super) const fn question() -> Self {
+        Self::own(Kind::Question)
+    }
+
+    pub(super) const fn proof() -> Self {
+        Self::own(Kind::Proof)
+    }
+
+    /// The socket's own, with one reply.
+    const fn own(kind: Kind) -> Self {
+        let scan = Scan::of(1);
+        Self { scan, kind, unproved: Bytes::new(), caller: None, deadline: None, places: 0 }
     }
 
     /// Whoever has given up does not mind.
-    fn tell(self, outcome: Result<Bytes, Fault>) {
+    fn tell(self, outcome: Result<Said, Fault>) {
         let _ = self.caller.map(|caller| caller.send(outcome));
     }
 }
@@ -72,6 +87,8 @@ pub(super) struct Queue {
     calls: VecDeque<Waiting>,
     /// So many at the front are lookups that have their replies, but not their proof.
     unproved: usize,
+    /// To the questions of their batch.
+    answers: Vec<Bytes>,
     /// How many bytes the replies to a lookup have had lately.
     usual: usize,
 }
@@ -107,8 +124,9 @@ impl Queue {
     ///
     /// The server is no primary any more: nothing that follows counts.
     pub(super) fn complete(&mut self, part: &mut Vec<u8>, rest: &[u8]) -> Result<usize, Fault> {
-        match self.calls.get_mut(self.unproved) {
-            Some(call) if call.kind == Kind::Lookup => {
+        let Some(call) = self.calls.get_mut(self.unproved) else { return Ok(0) };
+        match call.kind {
+            Kind::Lookup { .. } => {
                 call.unproved = whole(part, rest);
                 let length = call.unproved.len();
                 let before = if self.usual == 0 { length } else { self.usual };
@@ -116,16 +134,23 @@ impl Queue {
                 self.unproved += 1;
                 Ok(0)
             }
-            Some(call) if call.kind == Kind::Proof => {
+            Kind::Question => {
+                self.calls.remove(self.unproved);
+                self.answers.push(whole(part, rest));
+                Ok(0)
+            }
+            Kind::Proof => {
+                self.calls.remove(self.unproved);
                 part.extend_from_slice(rest);
                 let verdict = Verdict::read(part);
                 part.clear();
                 self.prove(verdict)
             }
-            _ => {
-                let Some(call) = self.calls.remove(self.unproved) else { return Ok(0) };
+            Kind::Pipeline => {
                 let places = call.places;
-                call.tell(Ok(whole(part, rest)));
+                if let Some(call) = self.calls.remove(self.unproved) {
+                    call.tell(Ok(Said { own: whole(part, rest), shared: Bytes::new() }));
+                }
                 Ok(places)
             }
         }
@@ -135,14 +160,19 @@ impl Queue {
         let mut places = 0;
         for mut call in self.calls.drain(..std::mem::take(&mut self.unproved)) {
             places += call.places;
-            let replies = std::mem::take(&mut call.unproved);
-            call.tell(match verdict {
-                Verdict::Primary => Ok(replies),
-                Verdict::Replica | Verdict::Unknown => Err(Fault::Unproven),
-            });
+            let answer = match call.kind {
+                Kind::Lookup { question } => self.answers.get(question),
+                Kind::Pipeline | Kind::Question | Kind::Proof => None,
+            };
+            let outcome = match (verdict, answer) {
+                (Verdict::Primary, Some(answer)) => {
+                    Ok(Said { own: std::mem::take(&mut call.unproved), shared: answer.clone() })
+                }
+                _ => Err(Fault::Unproven),
+            };
+            call.tell(outcome);
         }
-        // The proof itself.
-        self.calls.pop_front();
+        self.answers.clear();
         if verdict == Verdict::Replica { Err(Fault::Unproven) } else { Ok(places) }
     }
 
@@ -167,6 +197,7 @@ impl Queue {
     /// Tells all who wait.
     pub(super) fn fail(&mut self, fault: &Fault) {
         self.unproved = 0;
+        self.answers.clear();
         for call in self.calls.drain(..) {
             call.tell(Err(fault.clone()));
         }

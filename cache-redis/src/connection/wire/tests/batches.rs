@@ -1,7 +1,8 @@
-//! Lookups that share a proof.
+//! Lookups that share their question and its proof.
 
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use tokio::sync::oneshot::error::TryRecvError;
 
@@ -10,6 +11,7 @@ use super::*;
 const REPLICA: &str = "-ERR WAIT cannot be used with replica instances. Please also note that\r\n";
 const BUSY: &str = "-BUSY Redis is busy running a script.\r\n";
 const WAIT: [&str; 3] = ["WAIT", "0", "0"];
+const STATE: [&str; 1] = ["STATE"];
 
 /// A lookup of one command, whose reply is to be `text` as a string.
 fn look_up(wire: &Wire, text: &str) -> Replies {
@@ -18,7 +20,7 @@ fn look_up(wire: &Wire, text: &str) -> Replies {
 
 fn look_up_until(wire: &Wire, text: &str, deadline: u64) -> Replies {
     let packed = echo(text).get_packed_pipeline();
-    wire.try_look_up(1, deadline, |out| out.extend_from_slice(&packed)).unwrap()
+    wire.try_look_up(&state(), 1, deadline, |out| out.extend_from_slice(&packed)).unwrap()
 }
 
 /// Reads a command of the client's.
@@ -42,11 +44,21 @@ async fn number(server: &mut DuplexStream) -> usize {
     line[1..].trim().parse().unwrap()
 }
 
-/// Reads so many lookups and their proof, and says nothing.
+/// What a lookup of `text` is told.
+fn said(text: &str) -> Said {
+    let own = format!("${}\r\n{text}\r\n", text.len());
+    Said { own: own.into(), shared: Bytes::from_static(b"+state\r\n") }
+}
+
+/// The end of a batch, as a primary says it.
+const END: &str = "+state\r\n:0\r\n";
+
+/// Reads so many lookups, their question and its proof, and says nothing.
 async fn expect_batch(server: &mut DuplexStream, lookups: usize) {
     for _ in 0..lookups {
         assert_eq!(command(server).await[0], "ECHO");
     }
+    assert_eq!(command(server).await, STATE);
     assert_eq!(command(server).await, WAIT);
 }
 
@@ -63,7 +75,7 @@ async fn lookups_that_are_written_together_get_nothing_before_their_one_proof() 
     let (wire, mut server) = pipe(1 << 20);
     let mut calls = ["a", "b", "c"].map(|text| look_up(&wire, text));
     expect_batch(&mut server, 3).await;
-    for replies in ["$1\r\na\r\n", "$1\r\nb\r\n$1\r\nc\r\n", ":", "0\r"] {
+    for replies in ["$1\r\na\r\n", "$1\r\nb\r\n$1\r\nc\r\n+sta", "te\r\n", ":", "0\r"] {
         for call in &mut calls {
             assert!(matches!(call.try_recv(), Err(TryRecvError::Empty)), "before {replies:?}");
         }
@@ -72,7 +84,7 @@ async fn lookups_that_are_written_together_get_nothing_before_their_one_proof() 
     assert_eq!(wire.0.places.available_permits(), PLACES - 3);
     say(&mut server, "\n").await;
     for (call, text) in calls.into_iter().zip(["a", "b", "c"]) {
-        assert_eq!(call.await.unwrap().unwrap(), format!("$1\r\n{text}\r\n"));
+        assert_eq!(call.await.unwrap().unwrap(), said(text));
     }
     assert_eq!(wire.0.places.available_permits(), PLACES);
 }
@@ -85,7 +97,8 @@ async fn a_batch_that_a_replica_refuses_gets_nothing_and_neither_does_the_next()
     let next = look_up(&wire, "c");
     expect_batch(&mut server, 1).await;
     // It is a primary again by then: with which data?
-    say(&mut server, &["$1\r\na\r\n$1\r\nb\r\n", REPLICA, "$1\r\nc\r\n:0\r\n"].concat()).await;
+    say(&mut server, &["$1\r\na\r\n$1\r\nb\r\n+state\r\n", REPLICA, "$1\r\nc\r\n", END].concat())
+        .await;
     for call in first.into_iter().chain([next]) {
         assert!(matches!(call.await.unwrap(), Err(Fault::Unproven)));
     }
@@ -97,20 +110,20 @@ async fn a_proof_that_is_refused_for_another_reason_is_missing_in_its_batch_only
     let (wire, mut server) = pipe(1 << 20);
     let calls = ["a", "b"].map(|text| look_up(&wire, text));
     expect_batch(&mut server, 2).await;
-    say(&mut server, &["$1\r\na\r\n$1\r\nb\r\n", BUSY].concat()).await;
+    say(&mut server, &["$1\r\na\r\n$1\r\nb\r\n+state\r\n", BUSY].concat()).await;
     for call in calls {
         assert!(matches!(call.await.unwrap(), Err(Fault::Unproven)));
     }
     let next = look_up(&wire, "c");
     expect_batch(&mut server, 1).await;
-    say(&mut server, "$1\r\nc\r\n:0\r\n").await;
-    assert_eq!(next.await.unwrap().unwrap(), "$1\r\nc\r\n");
+    say(&mut server, &["$1\r\nc\r\n", END].concat()).await;
+    assert_eq!(next.await.unwrap().unwrap(), said("c"));
     assert_eq!(wire.0.places.available_permits(), PLACES);
 }
 
 #[tokio::test]
 async fn lookups_that_are_answered_but_not_proved_fail_with_their_socket() {
-    for rest in ["", ":", ":0", ":0\r"] {
+    for rest in ["", "+state\r\n", "+state\r\n:", "+state\r\n:0\r"] {
         let (wire, mut server) = pipe(1 << 20);
         let calls = ["a", "b"].map(|text| look_up(&wire, text));
         expect_batch(&mut server, 2).await;
@@ -131,8 +144,8 @@ async fn a_late_proof_serves_nobody_whose_time_is_over() {
     say(&mut server, "$1\r\na\r\n$1\r\nb\r\n").await;
     let outcome = tokio::time::timeout(Duration::from_secs(30), late).await.unwrap().unwrap();
     assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
-    say(&mut server, ":0\r\n").await;
-    assert_eq!(patient.await.unwrap().unwrap(), "$1\r\nb\r\n");
+    say(&mut server, END).await;
+    assert_eq!(patient.await.unwrap().unwrap(), said("b"));
     assert_eq!(wire.0.places.available_permits(), PLACES);
 }
 
@@ -146,11 +159,11 @@ async fn another_call_ends_the_batch_before_it() {
     expect_batch(&mut server, 1).await;
     assert_eq!(command(&mut server).await, ["ECHO", "b"]);
     expect_batch(&mut server, 1).await;
-    say(&mut server, "$1\r\na\r\n:0\r\n").await;
-    assert_eq!(first.await.unwrap().unwrap(), "$1\r\na\r\n", "it does not wait for what is behind");
-    say(&mut server, "$1\r\nb\r\n$1\r\nc\r\n:0\r\n").await;
+    say(&mut server, &["$1\r\na\r\n", END].concat()).await;
+    assert_eq!(first.await.unwrap().unwrap(), said("a"), "it does not wait for what is behind");
+    say(&mut server, &["$1\r\nb\r\n$1\r\nc\r\n", END].concat()).await;
     assert_eq!(between.await.unwrap().unwrap(), "b");
-    assert_eq!(last.await.unwrap().unwrap(), "$1\r\nc\r\n");
+    assert_eq!(last.await.unwrap().unwrap(), said("c"));
 }
 
 #[tokio::test]
@@ -159,7 +172,7 @@ async fn a_batch_has_no_more_lookups_than_are_allowed() {
     let calls: Vec<_> = (0..100).map(|_| look_up(&wire, "a")).collect();
     for lookups in [32, 32, 32, 4] {
         expect_batch(&mut server, lookups).await;
-        say(&mut server, &["$1\r\na\r\n".repeat(lookups), ":0\r\n".to_owned()].concat()).await;
+        say(&mut server, &["$1\r\na\r\n".repeat(lookups), END.to_owned()].concat()).await;
     }
     for call in calls {
         call.await.unwrap().unwrap();
@@ -169,21 +182,45 @@ async fn a_batch_has_no_more_lookups_than_are_allowed() {
 #[tokio::test]
 async fn lookups_with_large_replies_do_not_wait_for_each_other() {
     let (wire, mut server) = pipe(1 << 20);
-    let large = format!("$200000\r\n{}\r\n:0\r\n", "x".repeat(200_000));
+    let large = "x".repeat(200_000);
     let first = look_up(&wire, "a");
     expect_batch(&mut server, 1).await;
-    say(&mut server, &large).await;
-    assert_eq!(first.await.unwrap().unwrap().len(), large.len() - 4);
+    say(&mut server, &["$200000\r\n", &large, "\r\n", END].concat()).await;
+    assert!(first.await.unwrap().unwrap() == said(&large));
     // What was learnt holds from the next writing on.
     let calls = ["b", "c", "d"].map(|text| look_up(&wire, text));
     expect_batch(&mut server, 3).await;
-    say(&mut server, &["$1\r\na\r\n".repeat(3), ":0\r\n".to_owned()].concat()).await;
+    say(&mut server, &["$1\r\na\r\n".repeat(3), END.to_owned()].concat()).await;
     for call in calls {
         call.await.unwrap().unwrap();
     }
     let calls = ["e", "f"].map(|text| look_up(&wire, text));
     for _ in calls {
         expect_batch(&mut server, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn each_lookup_gets_the_answer_to_its_own_question() {
+    let (wire, mut server) = pipe(1 << 20);
+    let questions: Vec<Question> =
+        (0..3).map(|n| format!("*1\r\n$2\r\nQ{n}\r\n").into_bytes().into()).collect();
+    let packed = echo("a").get_packed_pipeline();
+    let calls = [0, 1, 0, 2, 1].map(|n| {
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(&packed);
+        (n, wire.try_look_up(&questions[n], 1, u64::MAX, write).unwrap())
+    });
+    for _ in &calls {
+        assert_eq!(command(&mut server).await, ["ECHO", "a"]);
+    }
+    for n in 0..3 {
+        assert_eq!(command(&mut server).await, [format!("Q{n}")]);
+    }
+    assert_eq!(command(&mut server).await, WAIT);
+    let replies = ["$1\r\na\r\n".repeat(5).as_str(), "+0\r\n+1\r\n+2\r\n:0\r\n"].concat();
+    say(&mut server, &replies).await;
+    for (n, call) in calls {
+        assert_eq!(call.await.unwrap().unwrap().shared, format!("+{n}\r\n"));
     }
 }
 
@@ -214,13 +251,17 @@ async fn answer(mut server: DuplexStream, proofs: Vec<bool>, said: Arc<Mutex<Vec
     let mut proofs = proofs.into_iter().cycle();
     loop {
         let words = command(&mut server).await;
-        let (reply, proof) = if words == WAIT {
+        let (reply, proof) = if words == STATE {
+            ("+state\r\n".to_owned(), None)
+        } else if words == WAIT {
             let is_primary = proofs.next().unwrap();
             (if is_primary { ":0\r\n" } else { BUSY }.to_owned(), Some(is_primary))
         } else {
             (format!("${}\r\n{}\r\n", words[1].len(), words[1]), None)
         };
-        said.lock().unwrap().push(proof);
+        if words != STATE {
+            said.lock().unwrap().push(proof);
+        }
         for part in reply.as_bytes().chunks(1_999) {
             server.write_all(part).await.unwrap();
         }
@@ -240,7 +281,9 @@ async fn everyone_gets_what_was_proved(callers: Vec<Caller>, proofs: Vec<bool>, 
             let call = look_up(&wire, &text);
             (!caller.gives_up).then(|| {
                 tokio::spawn(async move {
-                    Ok(String::from_utf8(call.await.unwrap()?.to_vec()).unwrap())
+                    let said = call.await.unwrap()?;
+                    assert_eq!(said.shared, "+state\r\n");
+                    Ok(String::from_utf8(said.own.to_vec()).unwrap())
                 })
             })
         } else {

@@ -3,6 +3,7 @@
 mod batches;
 mod silence;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use redis::{Pipeline, Value};
@@ -16,6 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn pipe(room: usize) -> (Arc<Wire>, DuplexStream) {
     let (ours, theirs) = tokio::io::duplex(room);
     (Arc::new(Wire::start(ours, PATIENCE).unwrap()), theirs)
+}
+
+/// What lookups ask besides.
+fn state() -> Question {
+    static STATE: LazyLock<Question> = LazyLock::new(|| b"*1\r\n$5\r\nSTATE\r\n"[..].into());
+    Arc::clone(&STATE)
 }
 
 fn echo(text: &str) -> Pipeline {
@@ -98,12 +105,12 @@ async fn until(reached: impl Fn() -> bool) {
 async fn waiting_ends_at_the_deadline_and_a_late_reply_goes_to_nobody_else() {
     let (wire, mut server) = pipe(1 << 10);
     let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
-    let late = wire.try_look_up(1, now_millis() + 20, send).unwrap();
-    let second = wire.try_look_up(1, now_millis() + 60_000, send).unwrap();
+    let late = wire.try_look_up(&state(), 1, now_millis() + 20, send).unwrap();
+    let second = wire.try_look_up(&state(), 1, now_millis() + 60_000, send).unwrap();
     let outcome = tokio::time::timeout(Duration::from_secs(30), late).await.unwrap().unwrap();
     assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
-    server.write_all(b"+first\r\n+second\r\n:0\r\n").await.unwrap();
-    assert_eq!(second.await.unwrap().unwrap(), &b"+second\r\n"[..]);
+    server.write_all(b"+first\r\n+second\r\n+state\r\n:0\r\n").await.unwrap();
+    assert_eq!(second.await.unwrap().unwrap().own, &b"+second\r\n"[..]);
     assert_eq!(wire.0.places.available_permits(), PLACES, "places are given back");
 }
 
@@ -112,11 +119,14 @@ async fn a_call_that_is_given_up_keeps_its_place_until_it_is_answered() {
     let (wire, mut server) = pipe(1 << 20);
     let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
     for _ in 0..PLACES {
-        drop(wire.try_look_up(1, u64::MAX, send).unwrap());
+        drop(wire.try_look_up(&state(), 1, u64::MAX, send).unwrap());
     }
-    assert!(wire.try_look_up(1, u64::MAX, send).is_none(), "no more than there are places");
+    assert!(
+        wire.try_look_up(&state(), 1, u64::MAX, send).is_none(),
+        "no more than there are places"
+    );
     let patient = tokio::spawn(ask(Arc::clone(&wire), "after".to_owned()));
-    let batch = [b"+x\r\n".repeat(32), b":0\r\n".to_vec()].concat();
+    let batch = [b"+x\r\n".repeat(32), b"+state\r\n:0\r\n".to_vec()].concat();
     server.write_all(&batch.repeat(PLACES / 32)).await.unwrap();
     let mut seen = Vec::new();
     while !seen.ends_with(b"after\r\n") {
@@ -200,7 +210,7 @@ async fn replies_that_cannot_be_end_the_socket_for_all() {
             let ends = fault.is_disconnect() || matches!(fault, Fault::Protocol(_));
             assert!(ends, "{reply:.20?}: {fault:?}");
         }
-        assert!(wire.try_look_up(1, u64::MAX, |_| ()).is_none(), "{reply:.20?}");
+        assert!(wire.try_look_up(&state(), 1, u64::MAX, |_| ()).is_none(), "{reply:.20?}");
     }
 }
 
@@ -219,7 +229,7 @@ async fn the_end_of_the_socket_is_told_to_all() {
     drop(server);
     assert!(call.await.unwrap().unwrap_err().is_disconnect());
     assert!(ask(Arc::clone(&wire), "b".to_owned()).await.unwrap_err().is_disconnect());
-    assert!(wire.try_look_up(1, u64::MAX, |_| ()).is_none());
+    assert!(wire.try_look_up(&state(), 1, u64::MAX, |_| ()).is_none());
 }
 
 #[tokio::test]
@@ -249,7 +259,7 @@ async fn waiting_ends_at_the_deadline_behind_what_cannot_be_written() {
     }
     assert!(wire.is_held_up(), "others take another socket");
     let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
-    let late = wire.try_look_up(1, now_millis() + 20, send).unwrap();
+    let late = wire.try_look_up(&state(), 1, now_millis() + 20, send).unwrap();
     let outcome = tokio::time::timeout(Duration::from_secs(30), late).await.unwrap().unwrap();
     assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
     stuck.abort();
