@@ -51,6 +51,25 @@ pub(crate) fn strict_sample() -> (Entry, Stamp) {
     (Entry::new(entry.key(), tags, entry.keep_until(), content, body), stamp)
 }
 
+/// `http` takes it from a program, though not from a client; so a handler may answer with it.
+#[test]
+fn a_name_with_a_quotation_mark_comes_back() {
+    use cache_core::entry::{Content, StoredHead};
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    let (entry, stamp) = sample();
+    let mut headers = HeaderMap::new();
+    headers.append(HeaderName::from_static("x-\"quoted\""), HeaderValue::from_static("a"));
+    let head = entry.response().unwrap();
+    let head = StoredHead::new(head.status, headers, head.life(), head.presented.clone());
+    let (tags, body) = (entry.tags().clone(), entry.body().clone());
+    let content = Content::Response(head);
+    let entry = Entry::new(entry.key(), tags, entry.keep_until(), content, body);
+    let bytes = encode(&entry, stamp).unwrap();
+    let (read, _) = decode(&bytes, &entry.key()).unwrap();
+    assert_eq!(read.response().unwrap().headers, entry.response().unwrap().headers);
+}
+
 #[test]
 fn flags_that_nobody_knows_are_refused() {
     let (entry, stamp) = strict_sample();
