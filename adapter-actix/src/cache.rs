@@ -5,13 +5,14 @@ use std::ops::Deref;
 
 use actix_http::Request;
 use actix_web::body::MessageBody;
-use actix_web::dev::{AppService, HttpServiceFactory, Service, ServiceResponse};
+use actix_web::dev::{AppService, HttpServiceFactory, Response, Service};
 use actix_web::{HttpMessage, Resource};
 use cache_core::engine::write::WriteRoute;
 use cache_core::engine::{CacheBuilder, Route};
 use cache_core::explain::{Explain, Explanation};
 use cache_core::{Invalidation, Policy, PolicyError, Store};
 
+use crate::front::CacheFront;
 use crate::layer::CacheLayer;
 use crate::write::InvalidateLayer;
 
@@ -70,6 +71,23 @@ impl Cache {
         PolicyError: From<P::Error>,
     {
         Ok(CacheLayer::new(Route::new(&self.0, policy)?))
+    }
+
+    /// A layer in front of an application: a hit is answered before actix makes a request of its
+    /// own, and before any middleware of the application. What follows from that is said at
+    /// [`CacheFront`].
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be, with its value: also a template with a placeholder, as nothing in
+    /// front of an application is known by name.
+    pub fn front<P>(&self, policy: P) -> Result<CacheFront, PolicyError>
+    where
+        P: TryInto<Policy>,
+        PolicyError: From<P::Error>,
+    {
+        let policy: Policy = policy.try_into()?.params::<String>([]);
+        Ok(CacheFront::new(Route::new::<Policy>(&self.0, policy)?))
     }
 
     /// A cached resource. As the path is known, a template that names a placeholder which the
@@ -132,7 +150,8 @@ impl Cache {
     /// `TestRequest::to_request` a request.
     pub async fn explain<S, B>(&self, service: &S, request: Request) -> Option<Explanation>
     where
-        S: Service<Request, Response = ServiceResponse<B>>,
+        S: Service<Request>,
+        S::Response: Into<Response<B>>,
         B: MessageBody,
     {
         if !request.method().is_safe() {
@@ -140,8 +159,8 @@ impl Cache {
         }
         request.extensions_mut().insert(Explain::new());
         std::future::poll_fn(|cx| service.poll_ready(cx)).await.ok()?;
-        let response = service.call(request).await.ok()?;
-        response.response().extensions().get().cloned()
+        let response: Response<B> = service.call(request).await.ok()?.into();
+        response.extensions().get().cloned()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use actix_web::dev as framework_dev;
 use actix_web::http as framework;
 use actix_web::http::header as framework_header;
 use actix_web::test::TestRequest;
@@ -31,11 +32,11 @@ pub(crate) struct Head<'r> {
 impl<'r> Head<'r> {
     /// `None` if http 1.x has no words for its target.
     #[inline]
-    pub(crate) fn of(request: &'r HttpRequest) -> Option<Self> {
-        let (target, fields) = (request.uri(), request.headers());
+    pub(crate) fn of(request: &'r framework_dev::RequestHead) -> Option<Self> {
+        let (target, fields) = (&request.uri, &request.headers);
         let is_path = is_path(target);
         let uri = if is_path { OnceLock::new() } else { OnceLock::from(uri(target)?) };
-        let method = method(request);
+        let method = method(&request.method);
         Some(Self { method, target, fields, is_path, uri, headers: OnceLock::new() })
     }
 
@@ -127,8 +128,8 @@ fn uri(uri: &framework::Uri) -> Option<Uri> {
 }
 
 /// Both versions allow the same methods; any but a safe one will do.
-fn method(request: &HttpRequest) -> Method {
-    match *request.method() {
+fn method(method: &framework::Method) -> Method {
+    match *method {
         framework::Method::GET => Method::GET,
         framework::Method::HEAD => Method::HEAD,
         ref other => Method::from_bytes(other.as_str().as_bytes()).unwrap_or(Method::POST),
@@ -136,14 +137,14 @@ fn method(request: &HttpRequest) -> Method {
 }
 
 /// The head of a request in so far as there are words for it: its method in any case.
-pub(crate) fn request_or_method(request: &HttpRequest) -> http::request::Parts {
+pub(crate) fn request_or_method(request: &framework_dev::RequestHead) -> http::request::Parts {
     let heard = |head: &Head<'_>| {
         let mut found = Found::default();
         head.read(&mut found);
         found.is_heard()
     };
     let head = Head::of(request).filter(heard);
-    head.map_or_else(|| method_only(method(request)), Head::into_parts)
+    head.map_or_else(|| method_only(method(&request.method)), Head::into_parts)
 }
 
 fn method_only(method: Method) -> http::request::Parts {
@@ -317,7 +318,7 @@ mod tests {
             .append_header(("x-two", "1"))
             .append_header(("x-two", "2"))
             .to_http_request();
-        let head = Head::of(&asked).unwrap();
+        let head = Head::of(asked.head()).unwrap();
         let read = head.read(&mut Found::default());
         let name = HeaderName::from_static("x-two");
         assert_eq!(head.line(&name, 0).unwrap(), (&b"1"[..], true));
@@ -333,7 +334,7 @@ mod tests {
     #[test]
     fn a_target_with_an_authority_is_converted_at_once() {
         let asked = TestRequest::with_uri("http://there/a").to_http_request();
-        let head = Head::of(&asked).unwrap();
+        let head = Head::of(asked.head()).unwrap();
         let read = head.read(&mut Found::default());
         assert_eq!(read.uri().authority().unwrap(), "there");
     }
@@ -354,9 +355,9 @@ mod tests {
         }
         let odd = TestRequest::default().append_header(("a\"b", "odd")).to_http_request();
         let mut found = Found::default();
-        Head::of(&odd).unwrap().read(&mut found);
+        Head::of(odd.head()).unwrap().read(&mut found);
         assert!(!found.is_heard());
-        assert!(request_or_method(&odd).headers.is_empty());
+        assert!(request_or_method(odd.head()).headers.is_empty());
     }
 
     #[test]
@@ -368,7 +369,7 @@ mod tests {
             }
             let asked = asked.to_http_request();
             let mut found = Found::default();
-            Head::of(&asked).unwrap().read(&mut found);
+            Head::of(asked.head()).unwrap().read(&mut found);
             found.announces_content()
         };
         assert!(!announces(&[]) && !announces(&[("content-length", "0")]));

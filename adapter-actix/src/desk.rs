@@ -4,10 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
+use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::{Error, HttpRequest, HttpResponse};
 use cache_core::{Extracted, RequestHead, Wishes};
 
+use crate::asked::Asked;
 use crate::convert::{self, Head};
 
 /// A request's head in the engine's terms.
@@ -24,10 +25,14 @@ impl Seen {
 
     /// A write's. The path parameters, all that an invalidation needs, are there in any case.
     pub(crate) fn of_write(request: &ServiceRequest, extracted: Vec<Extracted>) -> Self {
-        let parts = convert::request_or_method(request.request());
+        let parts = convert::request_or_method(request.head());
         let params = params(request);
         let beside = Beside { params, extracted, has_body: false, guarded: false, outer: None };
         Self { parts, beside }
+    }
+
+    pub(crate) const fn parts(&self) -> &http::request::Parts {
+        &self.parts
     }
 
     pub(crate) fn head(&self) -> RequestHead<'_> {
@@ -51,7 +56,7 @@ impl Beside {
     /// if any ran. Path parameters are not looked at yet.
     #[inline]
     pub(crate) fn of(
-        request: &ServiceRequest,
+        request: &impl Asked,
         extracted: Option<Vec<Extracted>>,
         has_body: bool,
     ) -> Option<Self> {
@@ -63,7 +68,7 @@ impl Beside {
         Some(Self { params: Vec::new(), extracted, has_body, guarded, outer })
     }
 
-    pub(crate) fn read_params(&mut self, request: &ServiceRequest) {
+    pub(crate) fn read_params(&mut self, request: &impl Asked) {
         self.params = params(request);
     }
 
@@ -77,13 +82,12 @@ impl Beside {
 }
 
 /// The path parameters, fully decoded, if a router has matched any.
-fn params(request: &ServiceRequest) -> Vec<(String, String)> {
-    let matched = request.match_info().iter();
-    matched.map(|(name, value)| (name.to_owned(), decoded(value))).collect()
+fn params(request: &impl Asked) -> Vec<(String, String)> {
+    request.params().map(|(name, value)| (name.to_owned(), decoded(value))).collect()
 }
 
 /// The wishes of an outer route's fill, if the request is inside one.
-fn outer(request: &ServiceRequest) -> Option<Wishes> {
+fn outer(request: &impl Asked) -> Option<Wishes> {
     request.extensions().get().cloned()
 }
 
@@ -101,15 +105,15 @@ pub(crate) struct Shell {
 }
 
 /// The framework's part of a request, and of its answer.
-pub(crate) struct Desk {
+pub(crate) struct Desk<R: Asked> {
     seen: Seen,
-    request: Cell<Option<HttpRequest>>,
+    request: Cell<Option<R::Kept>>,
     payload: RefCell<Payload>,
     shell: Cell<Option<Shell>>,
 }
 
-impl Desk {
-    pub(crate) fn new(request: ServiceRequest, seen: Seen) -> Rc<Self> {
+impl<R: Asked> Desk<R> {
+    pub(crate) fn new(request: R, seen: Seen) -> Rc<Self> {
         let (request, payload) = request.into_parts();
         Rc::new(Self {
             seen,
@@ -123,12 +127,13 @@ impl Desk {
         &self.seen
     }
 
-    pub(crate) fn take_request(&self) -> Option<ServiceRequest> {
-        Some(ServiceRequest::from_parts(self.request.take()?, self.take_payload()))
+    pub(crate) fn take_request(&self) -> Option<R> {
+        Some(R::from_parts(self.request.take()?, self.take_payload()))
     }
 
+    /// The service has answered, and gives this back.
     pub(crate) fn put_request(&self, request: HttpRequest) {
-        self.request.set(Some(request));
+        R::ran(&self.request, request);
     }
 
     pub(crate) fn take_payload(&self) -> Payload {
@@ -149,7 +154,7 @@ impl Desk {
         &self,
         parts: http::response::Parts,
         body: impl FnOnce(bool) -> BoxBody,
-    ) -> Result<ServiceResponse, Error> {
+    ) -> Result<R::Answer, Error> {
         let own = parts.extensions.get::<Own>().is_some();
         let shell = self.shell.take().filter(|_| own);
         let body = body(shell.as_ref().is_some_and(|shell| shell.silent));
@@ -170,10 +175,16 @@ impl Desk {
             return Err(error);
         }
         convert::apply(&parts, &mut response);
-        // A handler that panicked or failed took the request with it.
-        let request =
-            self.request.take().unwrap_or_else(|| convert::request_like(&self.seen.parts));
-        Ok(ServiceResponse::new(request, response.set_body(body)))
+        Ok(R::answer(&self.request, &self.seen, response.set_body(body)))
+    }
+
+    /// Starts a refresh, which takes the request, as soon as the answer allows it.
+    pub(crate) fn refresh(
+        &self,
+        answer: &mut R::Answer,
+        refresh: impl Future<Output = ()> + 'static,
+    ) {
+        R::refresh(&self.request, answer, refresh);
     }
 }
 

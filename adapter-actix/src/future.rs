@@ -11,33 +11,34 @@ use cache_core::engine::{Detached, Lifeline, Spawn as _, Surviving};
 
 use crate::spawn::ArbiterSpawn;
 
-type Task = Pin<Box<dyn Future<Output = Result<ServiceResponse, Error>>>>;
+type Task<T> = Pin<Box<dyn Future<Output = Result<T, Error>>>>;
+type Lasting<T> = Surviving<Task<T>, fn(Detached<Task<T>>)>;
 
 /// Resolves to the response: at once for a hit in memory, without an allocation of its own.
-pub struct ResponseFuture(Kind);
+pub struct ResponseFuture<T: 'static = ServiceResponse>(Kind<T>);
 
-enum Kind {
-    Ready(Option<ServiceResponse>),
-    Task(Surviving<Task, fn(Detached<Task>)>),
+enum Kind<T: 'static> {
+    Ready(Option<T>),
+    Task(Lasting<T>),
 }
 
-impl ResponseFuture {
-    pub(crate) const fn ready(response: ServiceResponse) -> Self {
+impl<T> ResponseFuture<T> {
+    pub(crate) const fn ready(response: T) -> Self {
         Self(Kind::Ready(Some(response)))
     }
 
     /// A task that, if it is wanted, outlives the client.
     pub(crate) fn task(
         life: Lifeline,
-        task: impl Future<Output = Result<ServiceResponse, Error>> + 'static,
+        task: impl Future<Output = Result<T, Error>> + 'static,
     ) -> Self {
-        let task: Task = Box::pin(task);
+        let task: Task<T> = Box::pin(task);
         Self(Kind::Task(Surviving::new(task, life, |rest| ArbiterSpawn.spawn(rest))))
     }
 }
 
-impl Future for ResponseFuture {
-    type Output = Result<ServiceResponse, Error>;
+impl<T: Unpin> Future for ResponseFuture<T> {
+    type Output = Result<T, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
@@ -50,7 +51,7 @@ impl Future for ResponseFuture {
     }
 }
 
-impl fmt::Debug for ResponseFuture {
+impl<T> fmt::Debug for ResponseFuture<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod asked;
 mod body;
 mod cache;
 mod convert;
 mod desk;
 mod extract;
+mod front;
 mod future;
 mod guard;
 mod known;
@@ -27,6 +29,7 @@ pub use cache_core::{
 
 pub use self::cache::{Cache, CachedResource};
 pub use self::extract::{Guarded, MissingCache, ResponseCache};
+pub use self::front::{CacheFront, FrontFactory, FrontService};
 pub use self::future::ResponseFuture;
 pub use self::layer::CacheLayer;
 pub use self::service::CacheService;

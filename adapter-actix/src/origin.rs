@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, Service, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::COOKIE;
 use actix_web::test::TestRequest;
@@ -14,6 +14,7 @@ use cache_core::engine::{Changes, Origin};
 use cache_core::{RequestHead, Wishes};
 use http::{Response, StatusCode};
 
+use crate::asked::Asked;
 use crate::body::Incoming;
 use crate::cache::Cache;
 use crate::convert;
@@ -21,21 +22,22 @@ use crate::desk::{Desk, Own, Shell};
 use crate::payload;
 
 /// A service, and what it is to be called with.
-pub(crate) struct ActixOrigin<S> {
+pub(crate) struct ActixOrigin<S, R: Asked> {
     inner: Rc<S>,
-    desk: Rc<Desk>,
+    desk: Rc<Desk<R>>,
     cache: Cache,
 }
 
-impl<S> ActixOrigin<S> {
-    pub(crate) const fn new(inner: Rc<S>, desk: Rc<Desk>, cache: Cache) -> Self {
+impl<S, R: Asked> ActixOrigin<S, R> {
+    pub(crate) const fn new(inner: Rc<S>, desk: Rc<Desk<R>>, cache: Cache) -> Self {
         Self { inner, desk, cache }
     }
 }
 
-impl<S, B> Origin for ActixOrigin<S>
+impl<S, R, B> Origin for ActixOrigin<S, R>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    R: Asked,
+    S: Service<R, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody + 'static,
 {
     type Body = Incoming;
@@ -63,7 +65,7 @@ where
         if let Some(wishes) = &changes.wishes {
             request.extensions_mut().insert(wishes.clone());
             // A GET's content, if there is any unannounced, is in no key.
-            if matches!(*request.method(), Method::GET | Method::HEAD) {
+            if matches!(request.head().method, Method::GET | Method::HEAD) {
                 request.set_payload(Payload::None);
             }
         }
@@ -93,7 +95,7 @@ where
 ///
 /// A middleware outside may have read the cookies, and actix remembers what it parsed. So its
 /// memory is replaced too: by what it makes of a request that has no other cookies.
-fn hide(request: &mut ServiceRequest, changes: &Changes) {
+fn hide(request: &mut impl Asked, changes: &Changes) {
     if changes.fields.is_empty() {
         return;
     }

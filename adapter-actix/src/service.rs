@@ -5,12 +5,13 @@ use std::task::{Context, Poll};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
-use actix_web::{Error, HttpMessage as _, HttpResponse};
+use actix_web::{Error, HttpResponse};
 use cache_core::Extracted;
 use cache_core::body::ReplyBody;
 use cache_core::engine::{Lifeline, Pending, Reply, Route, ServedBody, Step};
 use cache_core::explain::Explain;
 
+use crate::asked::Asked;
 use crate::body::{Outgoing, Unsent};
 use crate::cache::Cache;
 use crate::convert::{self, Found, Head};
@@ -18,7 +19,7 @@ use crate::desk::{Beside, Desk, Seen};
 use crate::future::ResponseFuture;
 use crate::guard::Guards;
 use crate::origin::ActixOrigin;
-use crate::spawn::{Afterwards, ArbiterSpawn};
+use crate::spawn::ArbiterSpawn;
 
 /// A service whose answers are cached. Made by [`CacheLayer`](crate::CacheLayer).
 #[derive(Debug)]
@@ -48,34 +49,10 @@ where
     }
 
     fn call(&self, req: ServiceRequest) -> ResponseFuture {
-        if !self.guards.is_empty() {
-            return self.call_guarded(req);
-        }
-        // A hit costs neither a handle of the service inside nor one of the route.
-        let route = &self.route;
-        match begin(route, None, &req) {
-            Begun::Answered(reply) => ResponseFuture::ready(hit(req, reply)),
-            Begun::Pending(pending, seen) => {
-                let (inner, route) = (Rc::clone(&self.inner), route.clone());
-                let life = route.lifeline();
-                let desk = Desk::new(req, seen);
-                ResponseFuture::task(life.clone(), serve(route, pending, inner, desk, life))
-            }
-            Begun::Waiting(pending, beside) => {
-                let (inner, route) = (Rc::clone(&self.inner), route.clone());
-                let life = route.lifeline();
-                let search = search(route, pending, inner, (req, beside), life.clone());
-                ResponseFuture::task(life, search)
-            }
-            Begun::Explain(seen) => {
-                let route = route.clone();
-                ResponseFuture::task(route.lifeline(), async move {
-                    Ok(explain(&route, req, &seen).await)
-                })
-            }
-            Begun::Unheard => {
-                ResponseFuture::task(route.lifeline(), pass(Rc::clone(&self.inner), req))
-            }
+        if self.guards.is_empty() {
+            call(&self.route, &self.inner, req)
+        } else {
+            self.call_guarded(req)
         }
     }
 }
@@ -108,6 +85,39 @@ where
     }
 }
 
+/// Answers a request for which no guard ran: from what is stored, or by the service inside.
+#[inline]
+pub(crate) fn call<R, S, B>(route: &Route, inner: &Rc<S>, request: R) -> ResponseFuture<R::Answer>
+where
+    R: Asked,
+    S: Service<R, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    // A hit costs neither a handle of the service inside nor one of the route.
+    match begin(route, None, &request) {
+        Begun::Answered(reply) => ResponseFuture::ready(hit(request, reply)),
+        Begun::Pending(pending, seen) => {
+            let (inner, route) = (Rc::clone(inner), route.clone());
+            let life = route.lifeline();
+            let desk = Desk::new(request, seen);
+            ResponseFuture::task(life.clone(), serve(route, pending, inner, desk, life))
+        }
+        Begun::Waiting(pending, beside) => {
+            let (inner, route) = (Rc::clone(inner), route.clone());
+            let life = route.lifeline();
+            let search = search(route, pending, inner, (request, beside), life.clone());
+            ResponseFuture::task(life, search)
+        }
+        Begun::Explain(seen) => {
+            let route = route.clone();
+            ResponseFuture::task(route.lifeline(), async move {
+                Ok(explain(&route, request, &seen).await)
+            })
+        }
+        Begun::Unheard => ResponseFuture::task(route.lifeline(), pass(Rc::clone(inner), request)),
+    }
+}
+
 enum Begun {
     Answered(Reply),
     Pending(Pending, Seen),
@@ -120,8 +130,8 @@ enum Begun {
 
 /// `extracted` is what guards gave, if any ran.
 #[inline]
-fn begin(route: &Route, extracted: Option<Vec<Extracted>>, request: &ServiceRequest) -> Begun {
-    let Some(head) = Head::of(request.request()) else { return Begun::Unheard };
+fn begin(route: &Route, extracted: Option<Vec<Extracted>>, request: &impl Asked) -> Begun {
+    let Some(head) = Head::of(request.head()) else { return Begun::Unheard };
     let mut found = Found::default();
     let mut read = head.read(&mut found);
     if !found.is_heard() {
@@ -145,7 +155,7 @@ fn begin(route: &Route, extracted: Option<Vec<Extracted>>, request: &ServiceRequ
 }
 
 /// The whole of a request that is not answered at once.
-fn seen(route: &Route, request: &ServiceRequest, head: Head<'_>, beside: Option<Beside>) -> Seen {
+fn seen(route: &Route, request: &impl Asked, head: Head<'_>, beside: Option<Beside>) -> Seen {
     let mut beside = beside.unwrap_or_default();
     if !route.keys_by_params() && route.needs_params() {
         beside.read_params(request);
@@ -154,31 +164,32 @@ fn seen(route: &Route, request: &ServiceRequest, head: Head<'_>, beside: Option<
 }
 
 #[inline]
-fn hit(request: ServiceRequest, reply: Reply) -> ServiceResponse {
+fn hit<R: Asked>(request: R, reply: Reply) -> R::Answer {
     let (response, stated) = convert::from_store(&reply);
     let body = match reply.into_body() {
         ReplyBody::Whole(bytes) => BoxBody::new(bytes),
         ReplyBody::Absent => Unsent::boxed(stated),
         pieces @ ReplyBody::Pieces(_) => Outgoing::boxed(ServedBody::reply(pieces), None, false),
     };
-    request.into_response(response.set_body(body))
+    request.answered(response.set_body(body))
 }
 
 /// What waits for the store. A hit needs neither the request in terms of http 1.x nor the future of
 /// a run.
-async fn search<S, B>(
+async fn search<R, S, B>(
     route: Route,
     pending: Pending,
     inner: Rc<S>,
-    (request, beside): (ServiceRequest, Option<Beside>),
+    (request, beside): (R, Option<Beside>),
     life: Lifeline,
-) -> Result<ServiceResponse, Error>
+) -> Result<R::Answer, Error>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    R: Asked,
+    S: Service<R, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
     // It was heard before.
-    let Some(head) = Head::of(request.request()) else { return pass(inner, request).await };
+    let Some(head) = Head::of(request.head()) else { return pass(inner, request).await };
     let read = head.read(&mut Found::default());
     let read = beside.as_ref().map_or(read, |beside| beside.with(read));
     match route.look_up(pending, read).await {
@@ -194,44 +205,45 @@ where
     }
 }
 
-async fn serve<S, B>(
+async fn serve<R, S, B>(
     route: Route,
     pending: Pending,
     inner: Rc<S>,
-    desk: Rc<Desk>,
+    desk: Rc<Desk<R>>,
     life: Lifeline,
-) -> Result<ServiceResponse, Error>
+) -> Result<R::Answer, Error>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    R: Asked,
+    S: Service<R, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
 {
     let origin = ActixOrigin::new(inner, Rc::clone(&desk), Cache::from(route.cache()));
     let Ok(served) = route.serve(pending, origin, ArbiterSpawn, life).await;
     let (parts, body) = served.response.into_parts();
     let stated = convert::stated_length(parts.headers.iter());
-    let mut response = desk.answer(parts, |silent| Outgoing::boxed(body, stated, silent))?;
+    let mut answer = desk.answer(parts, |silent| Outgoing::boxed(body, stated, silent))?;
     if let Some((refresh, origin)) = served.refresh {
-        desk.put_request(response.request().clone());
         let refresh = async move {
             // The refreshed response is nobody's answer.
             let Ok(()) = Route::run_refresh(refresh, origin, ArbiterSpawn).await;
         };
-        response.response_mut().extensions_mut().insert(Afterwards::new(refresh));
+        desk.refresh(&mut answer, refresh);
     }
-    Ok(response)
+    Ok(answer)
 }
 
-async fn explain(route: &Route, request: ServiceRequest, seen: &Seen) -> ServiceResponse {
+async fn explain<R: Asked>(route: &Route, request: R, seen: &Seen) -> R::Answer {
     let explanation = route.explain(&seen.head()).await;
     let mut response = HttpResponse::Ok().finish();
     response.extensions_mut().insert(explanation);
-    request.into_response(response)
+    request.answered(response)
 }
 
-async fn pass<S, B>(inner: Rc<S>, request: ServiceRequest) -> Result<ServiceResponse, Error>
+async fn pass<R, S, B>(inner: Rc<S>, request: R) -> Result<R::Answer, Error>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    R: Asked,
+    S: Service<R, Response = ServiceResponse<B>, Error = Error>,
     B: MessageBody + 'static,
 {
-    Ok(inner.call(request).await?.map_into_boxed_body())
+    Ok(R::passed(inner.call(request).await?.map_into_boxed_body()))
 }

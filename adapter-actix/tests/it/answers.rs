@@ -8,85 +8,93 @@ use actix_web::{App, HttpRequest, HttpResponse, ResponseError, body, web};
 use adapter_actix::{Policy, ResponseCache};
 use http::StatusCode;
 
-use crate::server::{Connection, Count, ask, cache, panicking_once, timed_cache, ttl, until};
+use crate::server::{
+    Connection, Count, Place, ask, cache, panicking_once, timed_cache, ttl, until,
+};
 
 #[test]
 fn a_miss_is_stored_and_hit() {
-    let (cache, runs) = (cache(), Count::default());
-    let layer = cache.layer(ttl()).unwrap();
-    let count = runs.clone();
-    let server =
-        serve!({
+    for place in Place::ALL {
+        let (cache, runs) = (cache(), Count::default());
+        let put = place.put(&cache, ttl());
+        let count = runs.clone();
+        let server = serve_at!(put, {
             let count = count.clone();
-            App::new().service(web::resource("/a").wrap(layer.clone()).to(move || {
+            App::new().service(web::resource("/a").wrap(put.inside()).to(move || {
                 let run = count.one();
                 async move {
                     HttpResponse::Ok().append_header(("x-own", "1")).body(format!("run {run}"))
                 }
             }))
         });
-    let miss = ask(&server, "GET /a", &[]);
-    assert_eq!((miss.status, miss.cached(), miss.text()), (200, "MISS", "run 1"));
-    let etag = miss.field("etag").unwrap().to_owned();
-    let hit = ask(&server, "GET /a", &[]);
-    assert_eq!((hit.status, hit.cached(), hit.text()), (200, "HIT", "run 1"));
-    assert_eq!(hit.field("etag"), Some(etag.as_str()));
-    assert_eq!(hit.field("content-length"), Some("5"));
-    assert_eq!(hit.field("x-own"), Some("1"));
-    assert!(hit.field("age").is_some());
-    assert!(hit.field("cache-status").unwrap().contains("hit"));
-    assert_eq!(ask(&server, "GET /a?x=1", &[]).cached(), "MISS");
-    assert_eq!(runs.get(), 2);
+        let miss = ask(&server, "GET /a", &[]);
+        assert_eq!((miss.status, miss.cached(), miss.text()), (200, "MISS", "run 1"));
+        let etag = miss.field("etag").unwrap().to_owned();
+        let hit = ask(&server, "GET /a", &[]);
+        assert_eq!((hit.status, hit.cached(), hit.text()), (200, "HIT", "run 1"));
+        assert_eq!(hit.field("etag"), Some(etag.as_str()));
+        assert_eq!(hit.field("content-length"), Some("5"));
+        assert_eq!(hit.field("x-own"), Some("1"));
+        assert!(hit.field("age").is_some());
+        assert!(hit.field("cache-status").unwrap().contains("hit"));
+        assert_eq!(ask(&server, "GET /a?x=1", &[]).cached(), "MISS");
+        assert_eq!(runs.get(), 2);
+    }
 }
 
 #[test]
 fn answers_without_a_body_keep_the_connection_in_step() {
-    let cache = cache();
-    let layer = cache.layer(ttl()).unwrap();
-    let server = serve!(
-        App::new().service(web::resource("/{any}").wrap(layer.clone()).to(|| async { "hello" }))
-    );
-    let mut connection = Connection::open(&server);
-    let mut ask = |target: &str, fields: &[&str]| {
-        connection.send(target, fields, "");
-        connection.answer(target).unwrap()
-    };
-    // A HEAD miss, then a HEAD hit of its own class.
-    for cached in ["MISS", "HIT"] {
-        let head = ask("HEAD /h", &[]);
-        assert_eq!((head.status, head.cached()), (200, cached));
-        assert_eq!(head.field("content-length"), Some("5"));
+    for place in Place::ALL {
+        let cache = cache();
+        let put = place.put(&cache, ttl());
+        let server = serve_at!(
+            put,
+            App::new().service(web::resource("/{any}").wrap(put.inside()).to(|| async { "hello" }))
+        );
+        let mut connection = Connection::open(&server);
+        let mut ask = |target: &str, fields: &[&str]| {
+            connection.send(target, fields, "");
+            connection.answer(target).unwrap()
+        };
+        // A HEAD miss, then a HEAD hit of its own class.
+        for cached in ["MISS", "HIT"] {
+            let head = ask("HEAD /h", &[]);
+            assert_eq!((head.status, head.cached()), (200, cached));
+            assert_eq!(head.field("content-length"), Some("5"));
+        }
+        let miss = ask("GET /g", &[]);
+        assert_eq!((miss.cached(), miss.text()), ("MISS", "hello"));
+        let head = ask("HEAD /g", &[]);
+        assert_eq!((head.cached(), head.field("content-length")), ("HIT", Some("5")));
+        let condition = format!("if-none-match: {}", miss.field("etag").unwrap());
+        let not_modified = ask("GET /g", &[&condition]);
+        assert_eq!((not_modified.status, not_modified.cached()), (304, "HIT"));
+        assert_eq!(not_modified.field("content-length"), None);
+        assert_eq!(not_modified.field("transfer-encoding"), None);
+        // The answer of a miss can be a 304 too.
+        let not_modified = ask("GET /new", &[&condition]);
+        assert_eq!((not_modified.status, not_modified.cached()), (304, "MISS"));
+        assert_eq!(ask("GET /new", &[]).text(), "hello");
     }
-    let miss = ask("GET /g", &[]);
-    assert_eq!((miss.cached(), miss.text()), ("MISS", "hello"));
-    let head = ask("HEAD /g", &[]);
-    assert_eq!((head.cached(), head.field("content-length")), ("HIT", Some("5")));
-    let condition = format!("if-none-match: {}", miss.field("etag").unwrap());
-    let not_modified = ask("GET /g", &[&condition]);
-    assert_eq!((not_modified.status, not_modified.cached()), (304, "HIT"));
-    assert_eq!(not_modified.field("content-length"), None);
-    assert_eq!(not_modified.field("transfer-encoding"), None);
-    // The answer of a miss can be a 304 too.
-    let not_modified = ask("GET /new", &[&condition]);
-    assert_eq!((not_modified.status, not_modified.cached()), (304, "MISS"));
-    assert_eq!(ask("GET /new", &[]).text(), "hello");
 }
 
 #[test]
 fn a_head_of_unknown_length_states_none() {
-    let cache = cache();
-    let layer = cache.layer(ttl()).unwrap();
-    let server = serve!(
-        App::new().service(
-            web::resource("/")
-                .wrap(layer.clone())
-                .route(web::head().to(|| async { HttpResponse::Ok().body(body::None::new()) }))
-        )
-    );
-    for cached in ["MISS", "HIT"] {
-        let head = ask(&server, "HEAD /", &[]);
-        assert_eq!((head.status, head.cached()), (200, cached));
-        assert_eq!(head.field("content-length"), None);
+    for place in Place::ALL {
+        let cache = cache();
+        let put = place.put(&cache, ttl());
+        let server =
+            serve_at!(
+                put,
+                App::new().service(web::resource("/").wrap(put.inside()).route(
+                    web::head().to(|| async { HttpResponse::Ok().body(body::None::new()) })
+                ))
+            );
+        for cached in ["MISS", "HIT"] {
+            let head = ask(&server, "HEAD /", &[]);
+            assert_eq!((head.status, head.cached()), (200, cached));
+            assert_eq!(head.field("content-length"), None);
+        }
     }
 }
 
@@ -124,18 +132,20 @@ fn variants_are_told_apart() {
 
 #[test]
 fn the_handler_has_its_say() {
-    let cache = cache();
-    let layer = cache.layer(ttl()).unwrap();
-    let server = serve!({
-        let refuse = |cache: ResponseCache| async move {
-            cache.refuse();
-            "refused"
-        };
-        App::new().service(web::resource("/").wrap(layer.clone()).to(refuse))
-    });
-    for _ in 0..2 {
-        let answer = ask(&server, "GET /", &[]);
-        assert_eq!((answer.cached(), answer.text()), ("-", "refused"));
+    for place in Place::ALL {
+        let cache = cache();
+        let put = place.put(&cache, ttl());
+        let server = serve_at!(put, {
+            let refuse = |cache: ResponseCache| async move {
+                cache.refuse();
+                "refused"
+            };
+            App::new().service(web::resource("/").wrap(put.inside()).to(refuse))
+        });
+        for _ in 0..2 {
+            let answer = ask(&server, "GET /", &[]);
+            assert_eq!((answer.cached(), answer.text()), ("-", "refused"));
+        }
     }
 }
 
@@ -270,62 +280,68 @@ async fn an_error_stays_one_for_the_middleware_outside() {
 
 #[test]
 fn a_panic_breaks_only_its_own_connection() {
-    let server = panicking_once(Duration::ZERO);
-    assert!(crate::server::send(&server, "GET /", &[], "").is_none());
-    for cached in ["MISS", "HIT"] {
-        let answer = ask(&server, "GET /", &[]);
-        assert_eq!((answer.cached(), answer.text()), (cached, "fine"));
+    for place in Place::ALL {
+        let server = panicking_once(place, Duration::ZERO);
+        assert!(crate::server::send(&server, "GET /", &[], "").is_none());
+        for cached in ["MISS", "HIT"] {
+            let answer = ask(&server, "GET /", &[]);
+            assert_eq!((answer.cached(), answer.text()), (cached, "fine"));
+        }
     }
 }
 
 #[test]
 fn a_stale_answer_stands_in_for_a_failure() {
-    let (cache, clock) = timed_cache();
-    let runs = Count::default();
-    let policy = Policy::ttl(Duration::from_secs(10)).stale_if_error(Duration::from_secs(600));
-    let layer = cache.layer(policy).unwrap();
-    let count = runs.clone();
-    let server = serve!({
-        let count = count.clone();
-        let show = |path: web::Path<String>| async move {
-            match path.as_str() {
-                "middleware" => HttpResponse::Ok().body("never reached a second time"),
-                _ => HttpResponse::Ok().body("good"),
-            }
-        };
-        // First times pass; later ones fail in the way that the path names.
-        let broken = from_fn(move |request: ServiceRequest, next: Next<body::BoxBody>| {
-            let run = count.one();
-            async move {
-                match request.path() {
-                    _ if run <= 3 => next.call(request).await,
-                    "/panic" => panic!("as this test wants it"),
-                    "/status" => Ok(request.into_response(HttpResponse::BadGateway().body("bad"))),
-                    _ => Err(actix_web::error::ErrorServiceUnavailable("bad")),
+    for place in Place::ALL {
+        let (cache, clock) = timed_cache();
+        let runs = Count::default();
+        let policy = Policy::ttl(Duration::from_secs(10)).stale_if_error(Duration::from_secs(600));
+        let put = place.put(&cache, policy);
+        let count = runs.clone();
+        let server = serve_at!(put, {
+            let count = count.clone();
+            let show = |path: web::Path<String>| async move {
+                match path.as_str() {
+                    "middleware" => HttpResponse::Ok().body("never reached a second time"),
+                    _ => HttpResponse::Ok().body("good"),
                 }
-            }
+            };
+            // First times pass; later ones fail in the way that the path names.
+            let broken = from_fn(move |request: ServiceRequest, next: Next<body::BoxBody>| {
+                let run = count.one();
+                async move {
+                    match request.path() {
+                        _ if run <= 3 => next.call(request).await,
+                        "/panic" => panic!("as this test wants it"),
+                        "/status" => {
+                            Ok(request.into_response(HttpResponse::BadGateway().body("bad")))
+                        }
+                        _ => Err(actix_web::error::ErrorServiceUnavailable("bad")),
+                    }
+                }
+            });
+            App::new()
+                .service(web::resource("/{how}").wrap(broken).wrap(put.inside()).to(show))
+                .wrap(actix_web::middleware::Logger::default())
         });
-        App::new()
-            .service(web::resource("/{how}").wrap(broken).wrap(layer.clone()).to(show))
-            .wrap(actix_web::middleware::Logger::default())
-    });
-    let hows = ["/panic", "/status", "/middleware"];
-    for how in hows {
-        assert_eq!(ask(&server, &format!("GET {how}"), &[]).cached(), "MISS");
+        let hows = ["/panic", "/status", "/middleware"];
+        for how in hows {
+            assert_eq!(ask(&server, &format!("GET {how}"), &[]).cached(), "MISS");
+        }
+        clock.advance(Duration::from_secs(20));
+        for how in hows {
+            let answer = ask(&server, &format!("GET {how}"), &[]);
+            assert_eq!((answer.status, answer.cached()), (200, "HIT"), "{how}");
+            assert!(answer.field("cache-status").unwrap().contains("stale-if-error"));
+        }
+        clock.advance(Duration::from_secs(600));
+        assert!(crate::server::send(&server, "GET /panic", &[], "").is_none());
+        assert_eq!(ask(&server, "GET /status", &[]).status, 502);
+        let error = ask(&server, "GET /middleware", &[]);
+        assert_eq!((error.status, error.text()), (503, "bad"));
+        assert!(error.field("cache-status").unwrap().contains("fwd-status=503"));
+        until("all runs", || runs.get() == 9);
     }
-    clock.advance(Duration::from_secs(20));
-    for how in hows {
-        let answer = ask(&server, &format!("GET {how}"), &[]);
-        assert_eq!((answer.status, answer.cached()), (200, "HIT"), "{how}");
-        assert!(answer.field("cache-status").unwrap().contains("stale-if-error"));
-    }
-    clock.advance(Duration::from_secs(600));
-    assert!(crate::server::send(&server, "GET /panic", &[], "").is_none());
-    assert_eq!(ask(&server, "GET /status", &[]).status, 502);
-    let error = ask(&server, "GET /middleware", &[]);
-    assert_eq!((error.status, error.text()), (503, "bad"));
-    assert!(error.field("cache-status").unwrap().contains("fwd-status=503"));
-    until("all runs", || runs.get() == 9);
 }
 
 #[actix_web::test]

@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt as _};
 use http::Method;
 
-use crate::server::{Connection, Count, Gate, Server, ask, cache, send, ttl, until};
+use crate::server::{Connection, Count, Gate, Place, Server, ask, cache, send, ttl, until};
 
 type Chunk = Result<Bytes, std::io::Error>;
 
@@ -26,12 +26,12 @@ fn gated(gate: Gate) -> impl futures_util::Stream<Item = Chunk> + 'static {
 }
 
 /// Serves such a stream from a cached route.
-fn streaming(cache: &Cache, runs: &Count, gate: &Gate) -> Server {
-    let layer = cache.layer(ttl()).unwrap();
+fn streaming(place: Place, cache: &Cache, runs: &Count, gate: &Gate) -> Server {
+    let put = place.put(cache, ttl());
     let (count, door) = (runs.clone(), gate.clone());
-    serve!({
+    serve_at!(put, {
         let (count, door) = (count.clone(), door.clone());
-        App::new().service(web::resource("/").wrap(layer.clone()).to(move || {
+        App::new().service(web::resource("/").wrap(put.inside()).to(move || {
             count.one();
             let body = gated(door.clone());
             async move { HttpResponse::Ok().streaming(body) }
@@ -41,78 +41,88 @@ fn streaming(cache: &Cache, runs: &Count, gate: &Gate) -> Server {
 
 #[test]
 fn a_stream_flows_at_once_and_is_stored_at_its_end() {
-    let (cache, runs, gate) = (cache(), Count::default(), Gate::new());
-    let server = streaming(&cache, &runs, &gate);
-    let mut connection = Connection::open(&server);
-    connection.send("GET /", &[], "");
-    let head = connection.head().unwrap();
-    assert_eq!((head.cached(), head.field("transfer-encoding")), ("MISS", Some("chunked")));
-    assert_eq!(connection.chunk().unwrap(), b"first");
-    gate.open(1);
-    assert_eq!(connection.chunk().unwrap(), b"last");
-    assert_eq!(connection.chunk().unwrap(), b"");
-    let hit = ask(&server, "GET /", &[]);
-    assert_eq!((hit.cached(), hit.text()), ("HIT", "firstlast"));
-    assert_eq!(hit.field("content-length"), Some("9"));
-    assert_eq!(runs.get(), 1);
+    for place in Place::ALL {
+        let (cache, runs, gate) = (cache(), Count::default(), Gate::new());
+        let server = streaming(place, &cache, &runs, &gate);
+        let mut connection = Connection::open(&server);
+        connection.send("GET /", &[], "");
+        let head = connection.head().unwrap();
+        assert_eq!((head.cached(), head.field("transfer-encoding")), ("MISS", Some("chunked")));
+        assert_eq!(connection.chunk().unwrap(), b"first");
+        gate.open(1);
+        assert_eq!(connection.chunk().unwrap(), b"last");
+        assert_eq!(connection.chunk().unwrap(), b"");
+        let hit = ask(&server, "GET /", &[]);
+        assert_eq!((hit.cached(), hit.text()), ("HIT", "firstlast"));
+        assert_eq!(hit.field("content-length"), Some("9"));
+        assert_eq!(runs.get(), 1);
+    }
 }
 
 #[test]
 fn a_stream_of_known_length_flows_too() {
-    let (cache, gate) = (cache(), Gate::new());
-    let layer = cache.layer(ttl()).unwrap();
-    let door = gate.clone();
-    let server = serve!({
-        let door = door.clone();
-        App::new().service(web::resource("/").wrap(layer.clone()).to(move || {
-            let body = SizedStream::new(9, Box::pin(gated(door.clone())));
-            async move { HttpResponse::Ok().body(body) }
-        }))
-    });
-    let mut connection = Connection::open(&server);
-    connection.send("GET /", &[], "");
-    let opener = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(50));
-        gate.open(1);
-    });
-    let answer = connection.answer("GET /").unwrap();
-    opener.join().unwrap();
-    assert_eq!((answer.cached(), answer.text()), ("MISS", "firstlast"));
-    assert_eq!(answer.field("content-length"), Some("9"));
-    let hit = ask(&server, "GET /", &[]);
-    assert_eq!((hit.cached(), hit.text()), ("HIT", "firstlast"));
+    for place in Place::ALL {
+        let (cache, gate) = (cache(), Gate::new());
+        let put = place.put(&cache, ttl());
+        let door = gate.clone();
+        let server = serve_at!(put, {
+            let door = door.clone();
+            App::new().service(web::resource("/").wrap(put.inside()).to(move || {
+                let body = SizedStream::new(9, Box::pin(gated(door.clone())));
+                async move { HttpResponse::Ok().body(body) }
+            }))
+        });
+        let mut connection = Connection::open(&server);
+        connection.send("GET /", &[], "");
+        let opener = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            gate.open(1);
+        });
+        let answer = connection.answer("GET /").unwrap();
+        opener.join().unwrap();
+        assert_eq!((answer.cached(), answer.text()), ("MISS", "firstlast"));
+        assert_eq!(answer.field("content-length"), Some("9"));
+        let hit = ask(&server, "GET /", &[]);
+        assert_eq!((hit.cached(), hit.text()), ("HIT", "firstlast"));
+    }
 }
 
 #[test]
 fn a_broken_body_is_not_stored() {
-    let (cache, runs) = (cache(), Count::default());
-    let layer = cache.layer(ttl()).unwrap();
-    let count = runs.clone();
-    let server = serve!({
-        let count = count.clone();
-        let chunks = |second: Chunk| stream::iter([Ok(Bytes::from_static(b"first")), second]);
-        let broken = count.clone();
-        App::new()
-            .service(web::resource("/failing").wrap(layer.clone()).to(move || {
-                broken.one();
-                async move { HttpResponse::Ok().streaming(chunks(Err(std::io::Error::other("no")))) }
-            }))
-            .service(web::resource("/short").wrap(layer.clone()).to(move || {
-                count.one();
-                let whole = chunks(Ok(Bytes::from_static(b"last")));
-                async move { HttpResponse::Ok().body(SizedStream::new(100, whole)) }
-            }))
-    });
-    for target in ["GET /failing", "GET /short"] {
-        for _ in 0..2 {
-            // Where the failure comes first, the connection ends without a head.
-            if let Some(answer) = send(&server, target, &[], "") {
-                assert_ne!(answer.cached(), "HIT");
-                assert!(!answer.whole, "{target}: {answer:?}");
+    for place in Place::ALL {
+        let (cache, runs) = (cache(), Count::default());
+        let put = place.put(&cache, ttl());
+        let count = runs.clone();
+        let server = serve_at!(put, {
+            let count = count.clone();
+            let chunks = |second: Chunk| stream::iter([Ok(Bytes::from_static(b"first")), second]);
+            let broken = count.clone();
+            App::new()
+                .service(
+                    web::resource("/failing").wrap(put.inside()).to(move || {
+                        broken.one();
+                        async move {
+                            HttpResponse::Ok().streaming(chunks(Err(std::io::Error::other("no"))))
+                        }
+                    }),
+                )
+                .service(web::resource("/short").wrap(put.inside()).to(move || {
+                    count.one();
+                    let whole = chunks(Ok(Bytes::from_static(b"last")));
+                    async move { HttpResponse::Ok().body(SizedStream::new(100, whole)) }
+                }))
+        });
+        for target in ["GET /failing", "GET /short"] {
+            for _ in 0..2 {
+                // Where the failure comes first, the connection ends without a head.
+                if let Some(answer) = send(&server, target, &[], "") {
+                    assert_ne!(answer.cached(), "HIT");
+                    assert!(!answer.whole, "{target}: {answer:?}");
+                }
             }
         }
+        assert_eq!(runs.get(), 4);
     }
-    assert_eq!(runs.get(), 4);
 }
 
 #[test]
@@ -165,17 +175,19 @@ fn a_client_that_leaves_early_kills_no_fill() {
 
 #[test]
 fn a_client_that_leaves_amid_a_stream_kills_no_fill() {
-    let (cache, runs, gate) = (cache(), Count::default(), Gate::new());
-    let server = streaming(&cache, &runs, &gate);
-    let mut connection = Connection::open(&server);
-    connection.send("GET /", &[], "");
-    connection.head().unwrap();
-    assert_eq!(connection.chunk().unwrap(), b"first");
-    connection.leave();
-    std::thread::sleep(Duration::from_millis(100));
-    gate.open(1);
-    let hit = ask(&server, "GET /", &[]);
-    assert_eq!((hit.cached(), hit.text(), runs.get()), ("HIT", "firstlast", 1));
+    for place in Place::ALL {
+        let (cache, runs, gate) = (cache(), Count::default(), Gate::new());
+        let server = streaming(place, &cache, &runs, &gate);
+        let mut connection = Connection::open(&server);
+        connection.send("GET /", &[], "");
+        connection.head().unwrap();
+        assert_eq!(connection.chunk().unwrap(), b"first");
+        connection.leave();
+        std::thread::sleep(Duration::from_millis(100));
+        gate.open(1);
+        let hit = ask(&server, "GET /", &[]);
+        assert_eq!((hit.cached(), hit.text(), runs.get()), ("HIT", "firstlast", 1));
+    }
 }
 
 #[test]
@@ -196,24 +208,26 @@ fn without_an_arbiter_a_fill_is_given_up() {
 
 #[test]
 fn request_bodies_are_in_the_key_and_reach_the_handler() {
-    let (cache, runs) = (cache(), Count::default());
-    let policy = ttl().methods(&[Method::GET, Method::POST]).key_body_limit(10);
-    let layer = cache.layer(policy).unwrap();
-    let count = runs.clone();
-    let server = serve!({
-        let count = count.clone();
-        App::new().service(web::resource("/").wrap(layer.clone()).to(move |body: Bytes| {
-            count.one();
-            async move { body }
-        }))
-    });
-    let post = |body: &str| {
-        let answer = send(&server, "POST /", &[], body).unwrap();
-        assert_eq!(answer.text(), body);
-        answer.cached().to_owned()
-    };
-    assert_eq!([post("one"), post("one"), post("two")], ["MISS", "HIT", "MISS"]);
-    let long = "x".repeat(100_000);
-    assert_eq!([post(&long), post(&long)], ["-", "-"]);
-    assert_eq!(runs.get(), 4);
+    for place in Place::ALL {
+        let (cache, runs) = (cache(), Count::default());
+        let policy = ttl().methods(&[Method::GET, Method::POST]).key_body_limit(10);
+        let put = place.put(&cache, policy);
+        let count = runs.clone();
+        let server = serve_at!(put, {
+            let count = count.clone();
+            App::new().service(web::resource("/").wrap(put.inside()).to(move |body: Bytes| {
+                count.one();
+                async move { body }
+            }))
+        });
+        let post = |body: &str| {
+            let answer = send(&server, "POST /", &[], body).unwrap();
+            assert_eq!(answer.text(), body);
+            answer.cached().to_owned()
+        };
+        assert_eq!([post("one"), post("one"), post("two")], ["MISS", "HIT", "MISS"]);
+        let long = "x".repeat(100_000);
+        assert_eq!([post(&long), post(&long)], ["-", "-"]);
+        assert_eq!(runs.get(), 4);
+    }
 }

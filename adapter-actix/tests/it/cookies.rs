@@ -5,7 +5,7 @@ use actix_web::test::TestRequest;
 use actix_web::{App, HttpRequest, web};
 use adapter_actix::policy::setting::Cookies;
 
-use crate::server::{Count, Server, ask, cache, ttl};
+use crate::server::{Count, Place, Server, ask, cache, ttl};
 
 /// What a handler sees: the field, and what actix makes of it.
 fn seen(request: &HttpRequest) -> String {
@@ -18,18 +18,18 @@ fn seen(request: &HttpRequest) -> String {
     format!("{field} {decoded} {raw}")
 }
 
-fn server(cookies: Cookies, count: &Count) -> Server {
+fn server(place: Place, cookies: Cookies, count: &Count) -> Server {
     let cache = cache();
-    let layer = cache.layer(ttl().cookies(cookies)).unwrap();
+    let put = place.put(&cache, ttl().cookies(cookies));
     let count = count.clone();
-    serve!({
+    serve_at!(put, {
         let count = count.clone();
         let show = move |request: HttpRequest| {
             count.one();
             let seen = seen(&request);
             async move { seen }
         };
-        let at = |path: &str| web::resource(path).wrap(layer.clone()).to(show.clone());
+        let at = |path: &str| web::resource(path).wrap(put.inside()).to(show.clone());
         App::new()
             .service(at("/"))
             .service(web::scope("/read").service(at("/it")).wrap_fn(|request, next| {
@@ -46,55 +46,67 @@ fn server(cookies: Cookies, count: &Count) -> Server {
 
 #[test]
 fn by_default_requests_with_cookies_bypass() {
-    let runs = Count::default();
-    let server = server(Cookies::Bypass, &runs);
-    for _ in 0..2 {
-        let answer = ask(&server, "GET /", &["cookie: sid=1"]);
-        assert_eq!((answer.cached(), answer.text()), ("-", "sid=1 sid sid"));
+    for place in Place::ALL {
+        let runs = Count::default();
+        let server = server(place, Cookies::Bypass, &runs);
+        for _ in 0..2 {
+            let answer = ask(&server, "GET /", &["cookie: sid=1"]);
+            assert_eq!((answer.cached(), answer.text()), ("-", "sid=1 sid sid"));
+        }
     }
 }
 
 #[test]
 fn ignored_cookies_are_hidden() {
-    let runs = Count::default();
-    let server = server(Cookies::Ignore, &runs);
-    let miss = ask(&server, "GET /", &["cookie: sid=1"]);
-    assert_eq!((miss.cached(), miss.text()), ("MISS", "-  "));
-    assert_eq!(ask(&server, "GET /", &["cookie: sid=2"]).cached(), "HIT");
-    assert_eq!(ask(&server, "GET /", &[]).cached(), "HIT");
-    assert_eq!(runs.get(), 1);
+    for place in Place::ALL {
+        let runs = Count::default();
+        let server = server(place, Cookies::Ignore, &runs);
+        let miss = ask(&server, "GET /", &["cookie: sid=1"]);
+        assert_eq!((miss.cached(), miss.text()), ("MISS", "-  "));
+        assert_eq!(ask(&server, "GET /", &["cookie: sid=2"]).cached(), "HIT");
+        assert_eq!(ask(&server, "GET /", &[]).cached(), "HIT");
+        assert_eq!(runs.get(), 1);
+    }
 }
 
 #[test]
 fn only_keyed_cookies_are_seen() {
-    let runs = Count::default();
-    let server = server(Cookies::Key(vec!["lang".to_owned()]), &runs);
-    let miss = ask(&server, "GET /", &["cookie: sid=1; lang=de"]);
-    assert_eq!((miss.cached(), miss.text()), ("MISS", "lang=de lang lang"));
-    assert_eq!(ask(&server, "GET /", &["cookie: lang=de; sid=2"]).cached(), "HIT");
-    assert_eq!(ask(&server, "GET /", &["cookie: lang=fr; sid=2"]).cached(), "MISS");
-    assert_eq!(ask(&server, "GET /", &["cookie: sid=2"]).text(), "-  ");
+    for place in Place::ALL {
+        let runs = Count::default();
+        let server = server(place, Cookies::Key(vec!["lang".to_owned()]), &runs);
+        let miss = ask(&server, "GET /", &["cookie: sid=1; lang=de"]);
+        assert_eq!((miss.cached(), miss.text()), ("MISS", "lang=de lang lang"));
+        assert_eq!(ask(&server, "GET /", &["cookie: lang=de; sid=2"]).cached(), "HIT");
+        assert_eq!(ask(&server, "GET /", &["cookie: lang=fr; sid=2"]).cached(), "MISS");
+        assert_eq!(ask(&server, "GET /", &["cookie: sid=2"]).text(), "-  ");
+    }
 }
 
 #[test]
 fn remembered_cookies_never_reach_a_shared_entry() {
-    for path in ["/read/it", "/raw/it"] {
-        let target = format!("GET {path}");
-        let runs = Count::default();
-        let ignoring = server(Cookies::Ignore, &runs);
-        for (sid, cached) in [("sid=1", "MISS"), ("sid=2", "HIT")] {
-            let answer = ask(&ignoring, &target, &[&format!("cookie: {sid}; a=b")]);
-            assert_eq!((answer.cached(), answer.text()), (cached, "-  "), "{path}");
+    for place in Place::ALL {
+        for path in ["/read/it", "/raw/it"] {
+            let target = format!("GET {path}");
+            let runs = Count::default();
+            let ignoring = server(place, Cookies::Ignore, &runs);
+            for (sid, cached) in [("sid=1", "MISS"), ("sid=2", "HIT")] {
+                let answer = ask(&ignoring, &target, &[&format!("cookie: {sid}; a=b")]);
+                assert_eq!((answer.cached(), answer.text()), (cached, "-  "), "{path}");
+            }
+            let keying = server(place, Cookies::Key(vec!["lang".to_owned()]), &runs);
+            for (cookies, cached) in [("sid=1; lang=de", "MISS"), ("sid=2; lang=de", "HIT")] {
+                let answer = ask(&keying, &target, &[&format!("cookie: {cookies}")]);
+                assert_eq!(
+                    (answer.cached(), answer.text()),
+                    (cached, "lang=de lang lang"),
+                    "{path}"
+                );
+            }
+            let bypassing = server(place, Cookies::Bypass, &runs);
+            let answer = ask(&bypassing, &target, &["cookie: sid=1"]);
+            assert_eq!((answer.cached(), answer.text()), ("-", "sid=1 sid sid"), "{path}");
+            assert_eq!(runs.get(), 3);
         }
-        let keying = server(Cookies::Key(vec!["lang".to_owned()]), &runs);
-        for (cookies, cached) in [("sid=1; lang=de", "MISS"), ("sid=2; lang=de", "HIT")] {
-            let answer = ask(&keying, &target, &[&format!("cookie: {cookies}")]);
-            assert_eq!((answer.cached(), answer.text()), (cached, "lang=de lang lang"), "{path}");
-        }
-        let bypassing = server(Cookies::Bypass, &runs);
-        let answer = ask(&bypassing, &target, &["cookie: sid=1"]);
-        assert_eq!((answer.cached(), answer.text()), ("-", "sid=1 sid sid"), "{path}");
-        assert_eq!(runs.get(), 3);
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use actix_web::middleware::Condition;
 use actix_web::{App, web};
-use adapter_actix::{Cache, Policy};
+use adapter_actix::{Cache, CacheFront, CacheLayer, Policy};
 use cache_core::clock::{Clock, ManualClock};
 use cache_memory::MemoryStore;
 use tokio::sync::Semaphore;
@@ -49,13 +50,57 @@ macro_rules! serve {
     }};
 }
 
+/// Where the cache is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Around resources.
+    Inside,
+    /// In front of the application.
+    Front,
+}
+
+/// A policy in force there.
+#[derive(Clone)]
+pub(crate) struct Put {
+    pub(crate) place: Place,
+    pub(crate) front: CacheFront,
+    layer: CacheLayer,
+}
+
+impl Place {
+    pub(crate) const ALL: [Self; 2] = [Self::Inside, Self::Front];
+
+    pub(crate) fn put(self, cache: &Cache, policy: Policy) -> Put {
+        let front = cache.front(policy.clone()).unwrap();
+        Put { place: self, front, layer: cache.layer(policy).unwrap() }
+    }
+}
+
+impl Put {
+    /// What resources are wrapped in: nothing, if the cache is not there.
+    pub(crate) fn inside(&self) -> Condition<CacheLayer> {
+        Condition::new(self.place == Place::Inside, self.layer.clone())
+    }
+}
+
+/// The same with the cache in front of the application, if it is put there.
+macro_rules! serve_at {
+    ($put:expr, $app:expr) => {{
+        let put = $put.clone();
+        match put.place {
+            crate::server::Place::Inside => serve!($app),
+            crate::server::Place::Front => serve!(put.front.before($app)),
+        }
+    }};
+}
+
 /// Serves a cached route whose handler takes this long and panics in its first run.
-pub(crate) fn panicking_once(after: Duration) -> Server {
+pub(crate) fn panicking_once(place: Place, after: Duration) -> Server {
     let (cache, count) = (cache(), Count::default());
-    let layer = cache.layer(ttl()).unwrap();
-    serve!({
+    let put = place.put(&cache, ttl());
+    serve_at!(put, {
         let count = count.clone();
-        App::new().service(web::resource("/").wrap(layer.clone()).to(move || {
+        App::new().service(web::resource("/").wrap(put.inside()).to(move || {
             let run = count.one();
             async move {
                 actix_web::rt::time::sleep(after).await;

@@ -7,7 +7,7 @@ use actix_web::middleware::Logger;
 use actix_web::{App, web};
 use adapter_actix::Policy;
 
-use crate::server::{Count, Server, ask, timed_cache, until};
+use crate::server::{Count, Place, Server, ask, timed_cache, until};
 
 fn policy() -> Policy {
     Policy::ttl(Duration::from_secs(10)).stale_while_revalidate(Duration::from_secs(600))
@@ -54,13 +54,13 @@ fn refreshes(server: &Server, runs: &Count, clock: &cache_core::clock::ManualClo
 /// The application, with the layer where `$place` says.
 macro_rules! app {
     ($count:expr, $layer:expr, $place:ident) => {{
-        let (count, layer) = ($count.clone(), $layer.clone());
+        let (count, _layer) = ($count.clone(), $layer.clone());
         let show = move |id: web::Path<u32>, query: web::Query<Vec<(String, u32)>>, set: web::Data<u32>| {
             let run = count.one();
             assert_eq!(query.len(), 1);
             async move { format!("run {run} of {id}, {} set", **set) }
         };
-        app!(@ $place, layer, show)
+        app!(@ $place, _layer, show)
             .app_data(web::Data::new(1_u32))
             .wrap(Logger::default())
             .wrap_fn(|request, next| {
@@ -74,6 +74,9 @@ macro_rules! app {
             })
             .wrap(actix_web::middleware::NormalizePath::trim())
     }};
+    (@ front, $layer:ident, $show:ident) => {
+        App::new().service(web::scope("/in").service(web::resource("/users/{id}").to($show)))
+    };
     (@ app, $layer:ident, $show:ident) => {
         App::new()
             .service(web::scope("/in").service(web::resource("/users/{id}").to($show)))
@@ -96,6 +99,13 @@ fn a_refresh_works_around_an_app() {
     let ((cache, clock), runs) = (timed_cache(), Count::default());
     let (layer, count) = (cache.layer(policy()).unwrap(), runs.clone());
     refreshes(&serve!(app!(count, layer, app)), &runs, &clock);
+}
+
+#[test]
+fn a_refresh_works_in_front_of_an_app() {
+    let ((cache, clock), runs) = (timed_cache(), Count::default());
+    let (front, count) = (cache.front(policy()).unwrap(), runs.clone());
+    refreshes(&serve!(front.before(app!(count, (), front))), &runs, &clock);
 }
 
 #[test]
@@ -128,23 +138,25 @@ fn a_route_inside_a_cached_app_leaves_the_caching_to_it() {
 
 #[test]
 fn a_failing_refresh_is_tried_again() {
-    let ((cache, clock), runs) = (timed_cache(), Count::default());
-    let (layer, count) = (cache.layer(policy()).unwrap(), runs.clone());
-    let server = serve!({
-        let count = count.clone();
-        App::new()
-            .service(web::scope("/in").service(web::resource("/x").to(move || {
-                let run = count.one();
-                async move {
-                    assert!(run != 2, "as this test wants it");
-                    format!("run {run}")
-                }
-            })))
-            .wrap(layer.clone())
-    });
-    assert_eq!(ask(&server, "GET /in/x", &[]).text(), "run 1");
-    clock.advance(Duration::from_secs(20));
-    assert_eq!(ask(&server, "GET /in/x", &[]).text(), "run 1");
-    runs.reaches(2);
-    until("another refresh", || ask(&server, "GET /in/x", &[]).text() == "run 3");
+    for place in Place::ALL {
+        let ((cache, clock), runs) = (timed_cache(), Count::default());
+        let (put, count) = (place.put(&cache, policy()), runs.clone());
+        let server = serve_at!(put, {
+            let count = count.clone();
+            App::new()
+                .service(web::scope("/in").service(web::resource("/x").to(move || {
+                    let run = count.one();
+                    async move {
+                        assert!(run != 2, "as this test wants it");
+                        format!("run {run}")
+                    }
+                })))
+                .wrap(put.inside())
+        });
+        assert_eq!(ask(&server, "GET /in/x", &[]).text(), "run 1");
+        clock.advance(Duration::from_secs(20));
+        assert_eq!(ask(&server, "GET /in/x", &[]).text(), "run 1");
+        runs.reaches(2);
+        until("another refresh", || ask(&server, "GET /in/x", &[]).text() == "run 3");
+    }
 }

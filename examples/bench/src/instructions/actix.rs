@@ -4,13 +4,13 @@ use std::hint::black_box;
 
 use actix_http::Request;
 use actix_web::body::MessageBody;
-use actix_web::dev::{Service, ServiceResponse};
+use actix_web::dev::{AppConfig, Response, Service, ServiceFactory as _};
 use actix_web::http::Method;
 use actix_web::http::header::{ETAG, VARY};
 use actix_web::rt::SystemRunner;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::{App, HttpResponse, Resource, web};
-use adapter_actix::{Cache, CacheLayer};
+use adapter_actix::{Cache, PolicyError};
 use cache_memory::MemoryStore;
 
 use super::counted::run_counted;
@@ -18,7 +18,8 @@ use crate::case::{Case, Place};
 use crate::error::Error;
 
 pub(crate) fn run(case: Case, count: usize) -> Result<(), Error> {
-    let layer = layer(case)?;
+    let cache = Cache::new(MemoryStore::new());
+    let layer = || cache.layer(case.policy()).map_err(refused);
     let system = actix_web::rt::System::new();
     match case.place {
         Place::Bare => {
@@ -26,13 +27,20 @@ pub(crate) fn run(case: Case, count: usize) -> Result<(), Error> {
             measure(case, &app, count, &system)
         }
         Place::Route => {
-            let app = App::new().service(resource(case).wrap(layer));
+            let app = App::new().service(resource(case).wrap(layer()?));
             let app = system.block_on(init_service(app));
             measure(case, &app, count, &system)
         }
         Place::Around => {
-            let app = App::new().service(resource(case)).wrap(layer);
+            let app = App::new().service(resource(case)).wrap(layer()?);
             let app = system.block_on(init_service(app));
+            measure(case, &app, count, &system)
+        }
+        Place::Front => {
+            let front = cache.front(case.policy()).map_err(refused)?;
+            let app = front.before(App::new().service(resource(case)));
+            let app = system.block_on(app.new_service(AppConfig::default()));
+            let app = app.map_err(|()| Error::other("the application does not start"))?;
             measure(case, &app, count, &system)
         }
     }
@@ -50,15 +58,14 @@ fn resource(case: Case) -> Resource {
     web::resource("/item").route(web::get().to(handler.clone())).route(web::head().to(handler))
 }
 
-fn layer(case: Case) -> Result<CacheLayer, Error> {
-    Cache::new(MemoryStore::new())
-        .layer(case.policy())
-        .map_err(|error| Error::other(error.to_string()))
+fn refused(error: PolicyError) -> Error {
+    Error::other(error.to_string())
 }
 
 fn measure<S, B>(case: Case, app: &S, count: usize, system: &SystemRunner) -> Result<(), Error>
 where
-    S: Service<Request, Response = ServiceResponse<B>>,
+    S: Service<Request>,
+    S::Response: Into<Response<B>>,
     S::Error: std::fmt::Debug,
     B: MessageBody,
 {
@@ -68,7 +75,7 @@ where
         system.block_on(async {
             for request in requests.drain(..) {
                 if let Ok(response) = app.call(request).await {
-                    drain(black_box(response)).await;
+                    drain(black_box(response).into()).await;
                 }
             }
         });
@@ -79,13 +86,15 @@ where
 /// Two calls: one that fills, one that must be what is counted. Gives the response's entity tag.
 async fn prepare<S, B>(case: Case, app: &S) -> Result<Option<String>, Error>
 where
-    S: Service<Request, Response = ServiceResponse<B>>,
+    S: Service<Request>,
+    S::Response: Into<Response<B>>,
     S::Error: std::fmt::Debug,
     B: MessageBody,
 {
     let ask = async |request| {
         let answer = app.call(request).await;
-        answer.map_err(|error| Error::other(format!("{case}: {error:?}")))
+        let answer = answer.map_err(|error| Error::other(format!("{case}: {error:?}")));
+        answer.map(Into::<Response<B>>::into)
     };
     let response = ask(build("GET", &case.path(usize::MAX - 1), case.filling_field())).await?;
     let etag = response.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
@@ -101,10 +110,8 @@ where
     Ok(etag)
 }
 
-/// The body is read to its end; then request and response go, as they do in the server.
-async fn drain<B: MessageBody>(response: ServiceResponse<B>) {
-    let (request, response) = response.into_parts();
-    drop(request);
+/// The body is read to its end; then the response goes, as it does in the server.
+async fn drain<B: MessageBody>(response: Response<B>) {
     let (head, body) = response.into_parts();
     let mut body = std::pin::pin!(body);
     while let Some(chunk) = std::future::poll_fn(|cx| body.as_mut().poll_next(cx)).await {

@@ -22,7 +22,7 @@ pub(crate) fn run(case: Case, count: usize) -> Result<(), Error> {
     match case.place {
         Place::Bare => measure(case, &router(case), count),
         Place::Route => measure(case, &router(case).layer(layer(case)?), count),
-        Place::Around => measure(case, &layer(case)?.layer(router(case)), count),
+        Place::Around | Place::Front => measure(case, &layer(case)?.layer(router(case)), count),
     }
 }
 

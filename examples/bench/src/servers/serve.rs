@@ -129,7 +129,7 @@ fn axum(subject: Subject, redis: Option<&str>) -> Result<(), Error> {
             }
             (_, Place::Bare) => axum::serve(listener, router).await,
             (_, Place::Route) => axum::serve(listener, router.layer(layer)).await,
-            (_, Place::Around) => {
+            (_, Place::Around | Place::Front) => {
                 let service = layer.layer(router);
                 axum::serve(listener, tower::make::Shared::new(service)).await
             }
@@ -146,16 +146,15 @@ fn actix(subject: Subject, redis: Option<&str>) -> Result<(), Error> {
     let workers = if subject.both_cores { 2 } else { 1 };
     actix_web::rt::System::new().block_on(async {
         let handler = Handler::new(subject, redis).await?;
-        let layer = match subject.by {
+        let cache = match subject.by {
             By::Redis => {
                 let store = RedisStore::connect(needed(redis)?).await.map_err(failed)?;
-                adapter_actix::Cache::new(store).layer(subject.policy())
+                adapter_actix::Cache::new(store)
             }
-            By::Memory | By::Peer(_) => {
-                adapter_actix::Cache::new(MemoryStore::new()).layer(subject.policy())
-            }
+            By::Memory | By::Peer(_) => adapter_actix::Cache::new(MemoryStore::new()),
         };
-        let layer = layer.map_err(failed)?;
+        let layer = cache.layer(subject.policy()).map_err(failed)?;
+        let front = cache.front(subject.policy()).map_err(failed)?;
         let resource = move || resource(&handler);
         let serving = match subject.case.place {
             Place::Bare => HttpServer::new(move || App::new().service(resource()))
@@ -174,6 +173,10 @@ fn actix(subject: Subject, redis: Option<&str>) -> Result<(), Error> {
                     .listen(listener)
                     .map(HttpServer::run)
             }
+            Place::Front => HttpServer::new(move || front.before(App::new().service(resource())))
+                .workers(workers)
+                .listen(listener)
+                .map(HttpServer::run),
         };
         say(address);
         serving.map_err(Error::io("serving"))?.await.map_err(Error::io("serving"))

@@ -69,6 +69,11 @@ pub(crate) fn all(peers: bool) -> Vec<Subject> {
                     .map(|ask| Subject::new(framework, place, ask, 1 << 10)),
             );
         }
+        if framework == Framework::Actix {
+            let front = |ask, size| Subject::new(framework, Place::Front, ask, size);
+            all.extend([front(Ask::Hit, 1 << 10), front(Ask::Hit, 16 << 10)]);
+            all.push(front(Ask::NotModified, 1 << 10));
+        }
         let hit = Subject::new(framework, Place::Around, Ask::Hit, 1 << 10);
         all.push(Subject { both_cores: true, ..hit });
     }
