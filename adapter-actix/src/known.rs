@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 
 use actix_web::http::header as framework;
-use cache_core::engine::Reply;
+use cache_core::engine::{Reply, Says};
 use cache_core::threads;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue};
@@ -46,7 +46,9 @@ pub(crate) fn put(
             }
             let place = threads::place(ready.number, known.len());
             let place = known.get_mut(place)?;
-            let known = recalled(place, ready.number, ready.own, || reply.fields(), &convert)?;
+            let own = || reply.varying_fields();
+            let ready = (ready.number, ready.says);
+            let known = recalled(place, ready, own, || reply.fields(), &convert)?;
             for (name, value) in &known.lines {
                 to.append(name.clone(), value.clone());
             }
@@ -76,8 +78,8 @@ pub(crate) fn stated(value: &HeaderValue) -> Option<u64> {
 /// What is known of these fields, as they are now; `None` if they are not to be remembered.
 fn recalled<'p, 'f, F>(
     place: &'p mut Option<Known>,
-    number: u64,
-    own: Own<'_>,
+    (number, says): (u64, Option<Says>),
+    own: impl Fn() -> Own<'f>,
     fields: impl Fn() -> F,
     convert: &impl Fn((&HeaderName, &HeaderValue)) -> Option<Line>,
 ) -> Option<&'p Known>
@@ -87,21 +89,25 @@ where
     if let Some(known) = place {
         if known.number == number {
             known.used = true;
-            let follows = known.is_of(own) || known.follow(own, fields(), convert);
-            return place.as_ref().filter(|_| follows);
+            let says_the_same = says.is_some() && known.says == says;
+            if !says_the_same && !known.follow(says, own(), fields(), convert) {
+                return None;
+            }
+            return place.as_ref();
         }
         // What is asked for often is not driven out by what is asked for once.
         if std::mem::take(&mut known.used) {
             return None;
         }
     }
-    *place = Known::of(number, own, fields(), convert);
+    *place = Known::of((number, says), own(), fields(), convert);
     place.as_ref()
 }
 
 struct Known {
     number: u64,
-    /// The values of the first lines, as they were.
+    /// What the first lines say, and their values, as they were.
+    says: Option<Says>,
     own: [Option<HeaderValue>; 2],
     lines: Vec<Line>,
     /// That a line states which is not among these.
@@ -113,13 +119,13 @@ struct Known {
 impl Known {
     /// `None` if they are too many, or not to be remembered.
     fn of<'f>(
-        number: u64,
+        (number, says): (u64, Option<Says>),
         own: Own<'_>,
         fields: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
         convert: &impl Fn((&HeaderName, &HeaderValue)) -> Option<Line>,
     ) -> Option<Self> {
         let own = own.map(Option::<&HeaderValue>::cloned);
-        let mut known = Self { number, own, lines: Vec::new(), length: None, used: false };
+        let mut known = Self { number, says, own, lines: Vec::new(), length: None, used: false };
         let mut bytes = 0;
         for (name, value) in fields {
             bytes += value.len();
@@ -147,21 +153,26 @@ impl Known {
     /// Converts what has changed; false if that cannot be.
     fn follow<'f>(
         &mut self,
+        says: Option<Says>,
         own: Own<'_>,
         fields: impl Iterator<Item = (&'f HeaderName, &'f HeaderValue)>,
         convert: &impl Fn((&HeaderName, &HeaderValue)) -> Option<Line>,
     ) -> bool {
+        if self.is_of(own) {
+            self.says = says;
+            return true;
+        }
         let count = own.iter().flatten().count();
         if count != self.own.iter().flatten().count() {
             return false;
         }
-        // Without them nothing is what is known here.
-        self.own = [None, None];
+        // Without these nothing is what is known here.
+        (self.says, self.own) = (None, [None, None]);
         for (line, known) in fields.take(count).zip(&mut self.lines) {
             let Some(converted) = convert(line) else { return false };
             *known = shared(&converted);
         }
-        self.own = own.map(Option::<&HeaderValue>::cloned);
+        (self.says, self.own) = (says, own.map(Option::<&HeaderValue>::cloned));
         true
     }
 }
@@ -207,8 +218,8 @@ mod tests {
             };
             self.converted.set(0);
             let fields = || headers.iter().map(|(name, value)| (name, value));
-            let own = [headers.first().map(|(_, value)| value), None];
-            let known = recalled(&mut self.known, number, own, fields, &convert)?;
+            let own = || [headers.first().map(|(_, value)| value), None];
+            let known = recalled(&mut self.known, (number, None), own, fields, &convert)?;
             let given = known.lines.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
             let lines = lines.iter().filter(|(name, _)| *name != "content-length");
             assert!(given.eq(lines.map(|(name, value)| (*name, value.as_bytes()))));

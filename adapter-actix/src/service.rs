@@ -137,7 +137,7 @@ fn begin(route: &Route, extracted: Option<Vec<Extracted>>, request: &impl Asked)
     if !found.is_heard() {
         return Begun::Unheard;
     }
-    let mut beside = Beside::of(request, extracted, found.announces_content());
+    let mut beside = Beside::of(request, extracted, read.announces_content());
     if route.keys_by_params() {
         beside.get_or_insert_default().read_params(request);
     }

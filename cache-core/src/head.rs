@@ -134,6 +134,14 @@ impl<'a> RequestHead<'a> {
         self
     }
 
+    /// Whether a line says that the request has content: what no line says, a request of HTTP/1.1
+    /// does not have (RFC 9112 §6.3).
+    #[must_use]
+    #[inline]
+    pub const fn announces_content(&self) -> bool {
+        self.notes.has(Noted::Content)
+    }
+
     /// The method.
     #[must_use]
     #[inline]

@@ -43,6 +43,29 @@ fn a_miss_is_stored_and_hit() {
 }
 
 #[test]
+fn each_hit_says_how_old_it_is() {
+    for place in Place::ALL {
+        let (cache, clock) = timed_cache();
+        let put = place.put(&cache, ttl());
+        let server = serve_at!(
+            put,
+            App::new().service(web::resource("/").wrap(put.inside()).to(|| async { "hello" }))
+        );
+        let etag = ask(&server, "GET /", &[]).field("etag").unwrap().to_owned();
+        let condition = format!("if-none-match: {etag}");
+        for seconds in 0..3 {
+            for fields in [&[][..], &[], &[condition.as_str()], &[&condition]] {
+                let hit = ask(&server, "GET /", fields);
+                assert_eq!(hit.field("age"), Some(seconds.to_string().as_str()));
+                let ttl = format!("; ttl={}", 60 - seconds);
+                assert!(hit.field("cache-status").unwrap().contains(&ttl), "{hit:?}");
+            }
+            clock.advance(Duration::from_secs(1));
+        }
+    }
+}
+
+#[test]
 fn answers_without_a_body_keep_the_connection_in_step() {
     for place in Place::ALL {
         let cache = cache();

@@ -37,7 +37,7 @@ pub mod write;
 pub(crate) mod written;
 
 pub use self::cache::{Cache, CacheBuilder, InvalidateError, NamespaceHandle};
-pub use self::reply::{ReadyFields, Reply};
+pub use self::reply::{ReadyFields, Reply, Says};
 pub use self::route::{Pending, Route, Step};
 pub use self::serve::{Changes, Origin, Refresh, Served};
 pub use self::spawn::{Detached, Lifeline, Spawn, Surviving};

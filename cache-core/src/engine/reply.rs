@@ -49,12 +49,17 @@ enum Made {
 /// By which an adapter finds again what it has made of the fields of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ReadyFields<'r> {
+pub struct ReadyFields {
     /// No other fields of this process have this number.
     pub number: u64,
-    /// The values of the first lines, as many as there are, which are others in other answers.
-    pub own: [Option<&'r HeaderValue>; 2],
+    /// What those lines say that are others in other answers: with the same number and the same of
+    /// this, all lines are the same. `None` where only the lines themselves tell.
+    pub says: Option<Says>,
 }
+
+/// What the lines of an answer say that are others in other answers; to be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Says(Said);
 
 impl Reply {
     /// The status.
@@ -77,14 +82,23 @@ impl Reply {
     /// Which fields these are, where answers with the same ones are to be expected; `None` where they
     /// were put together for one request.
     #[must_use]
-    pub fn ready_fields(&self) -> Option<ReadyFields<'_>> {
+    pub fn ready_fields(&self) -> Option<ReadyFields> {
         match &self.0 {
             Made::Ready { status, laid, .. } => {
-                let not_modified = is_not_modified(*status);
-                let number = laid.number(not_modified)?;
-                Some(ReadyFields { number, own: laid.varying(not_modified) })
+                let number = laid.number(is_not_modified(*status))?;
+                Some(ReadyFields { number, says: laid.says().map(Says) })
             }
             Made::Response(_) => None,
+        }
+    }
+
+    /// Of fields that lie ready: the values of the first lines, as many as there are, which are
+    /// others in other answers.
+    #[must_use]
+    pub fn varying_fields(&self) -> [Option<&HeaderValue>; 2] {
+        match &self.0 {
+            Made::Ready { status, laid, .. } => laid.varying(is_not_modified(*status)),
+            Made::Response(_) => [None, None],
         }
     }
 

@@ -186,6 +186,11 @@ impl Laid {
         [values.next(), values.next()]
     }
 
+    /// What these values follow from, if that is all that they follow from.
+    pub(crate) const fn says(&self) -> Option<Said> {
+        self.said
+    }
+
     /// What tells one of the two apart from all others, if it will be met again.
     pub(crate) fn number(&self, not_modified: bool) -> Option<u64> {
         Some(self.number? * 2 + u64::from(not_modified))

@@ -23,6 +23,8 @@ pub(crate) enum Noted {
     Range = 1 << 5,
     /// More than one line of `Host`.
     Hosts = 1 << 6,
+    /// `Content-Length` of more than nothing, or `Transfer-Encoding`.
+    Content = 1 << 7,
 }
 
 impl<'a> Notes<'a> {
@@ -42,6 +44,8 @@ impl<'a> Notes<'a> {
                 }
                 "if-modified-since" => Noted::Validator as u16,
                 "range" => Noted::Range as u16,
+                "content-length" if value != b"0" => Noted::Content as u16,
+                "transfer-encoding" => Noted::Content as u16,
                 _ => 0,
             };
         }
@@ -82,11 +86,22 @@ mod tests {
             ("if-none-match", Noted::Validator),
             ("if-modified-since", Noted::Validator),
             ("range", Noted::Range),
+            ("content-length", Noted::Content),
+            ("transfer-encoding", Noted::Content),
         ] {
             assert_eq!(of(&["host"]).found, 0);
             assert_eq!(of(&["host", name]).found, noted as u16, "{name}");
             assert!(of(&["host", name]).has(noted));
         }
+    }
+
+    #[test]
+    fn a_length_of_nothing_announces_no_content() {
+        let lines = |lines: &[(&'static str, &'static [u8])]| {
+            Notes::of(lines.iter().copied()).has(Noted::Content)
+        };
+        assert!(!lines(&[("content-length", b"0")]) && lines(&[("content-length", b"1")]));
+        assert!(lines(&[("content-length", b"0"), ("transfer-encoding", b"chunked")]));
     }
 
     #[test]
