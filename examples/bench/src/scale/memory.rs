@@ -79,7 +79,7 @@ async fn filled(count: usize) -> Result<[String; 6], Error> {
 }
 
 /// An entry as a response of its own makes it: nothing is shared with others.
-fn entry(key: Key, number: usize) -> Result<Entry, Error> {
+pub(super) fn entry(key: Key, number: usize) -> Result<Entry, Error> {
     let names: [HeaderName; 8] = [
         header::CONTENT_TYPE,
         header::ETAG,

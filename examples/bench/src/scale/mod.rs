@@ -4,6 +4,7 @@
 //! neighbouring rounds.
 
 mod app;
+mod churn;
 mod cores;
 mod memory;
 mod misses;
@@ -20,10 +21,12 @@ type Measure = fn(bool) -> Result<Table, Error>;
 
 /// Names, titles and what is measured. Memory comes first, while the allocator has nothing to
 /// give out again.
-const PARTS: [(&str, &str, Measure); 6] = [
+const PARTS: [(&str, &str, Measure); 8] = [
     ("memory", "10⁶ entries in memory: 1 KiB of body, 8 fields and 2 tags each", memory::measure),
     ("cores", "Hits in the process by one thread and by two", cores::measure),
     ("misses", "Storms of misses in the process", misses::measure),
+    ("churn-misses", "Misses in a full store, one after the other", churn::misses),
+    ("churn-puts", "What the full store does of it", churn::puts),
     ("ratio", "Hit ratios (%) beside plain quick_cache of the same capacity", ratio::measure),
     ("storm-memory", "Hits beside 1 000 invalidations a second, in memory", storm::in_memory),
     ("storm-redis", "The same on Redis", storm::on_redis),
