@@ -41,17 +41,20 @@
 //! Lock order: a shard of the map, then cells in the order of their tags. Everything else
 //! (stripes of tickets, the parked cells) is taken alone.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cache_core::store::{Stamp, Ticket};
 use cache_core::tag::{Tag, TagKind};
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use quick_cache::DefaultHashBuilder;
 
 use crate::lock::{lock, try_lock};
-use crate::members::{IntoIter, Member, Members};
+use crate::members::{IntoIter, Members};
 use crate::slot::Slot;
 use crate::tickets::Tickets;
 
@@ -61,7 +64,7 @@ const SETTLE_STEP: usize = 64;
 /// All tags in use.
 #[derive(Debug)]
 pub(crate) struct Cells {
-    map: DashMap<Tag, Arc<Cell>, DefaultHashBuilder>,
+    map: DashMap<ByTag, (), DefaultHashBuilder>,
     tickets: Tickets,
     floor: AtomicU64,
     /// The highest horizon seen.
@@ -77,24 +80,25 @@ pub(crate) struct Cells {
 /// One tag.
 #[derive(Debug)]
 pub(crate) struct Cell {
-    /// The clock at the last invalidation; 0 before the first. Written under the lock of `state`.
+    tag: Tag,
+    /// The clock at the last invalidation; 0 before the first. Written under the lock of `members`.
     mark: AtomicU64,
-    state: Mutex<State>,
+    members: Mutex<Members>,
+    /// Of the tag.
+    hash: u32,
+    /// Whether `Cells::parked` knows the cell. Used under the lock of `members`.
+    parked: AtomicBool,
+    /// Whether the cell has left the map. Used under the lock of `members`.
+    retired: AtomicBool,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    members: Members,
-    /// Whether `Cells::parked` knows the cell.
-    parked: bool,
-    /// Whether the cell has left the map.
-    retired: bool,
-}
+/// A cell as a key of the map: equal to its tag, which is not read again when the cell goes.
+#[derive(Debug)]
+struct ByTag(Arc<Cell>);
 
 /// A cell that is kept for its mark alone.
 #[derive(Debug)]
 struct Parked {
-    tag: Tag,
     cell: Arc<Cell>,
     /// The mark it is filed under; it may have a higher one since.
     mark: u64,
@@ -162,7 +166,7 @@ impl Cells {
 
     /// The rule.
     pub(crate) fn is_valid(&self, slot: &Slot) -> bool {
-        slot.stamp >= self.floor() && slot.cells.iter().all(|cell| cell.mark() <= slot.stamp)
+        slot.stamp >= self.floor() && slot.cells().all(|cell| cell.mark() <= slot.stamp)
     }
 
     /// Reads the clock for a ticket.
@@ -180,15 +184,15 @@ impl Cells {
     }
 
     /// The cells of `tags`, in that order, made where they are missing.
-    pub(crate) fn intern(&self, tags: &[Tag]) -> Box<[Arc<Cell>]> {
-        tags.iter().map(|tag| self.intern_one(tag)).collect()
+    pub(crate) fn intern(&self, tags: &[Tag]) -> impl Iterator<Item = Arc<Cell>> {
+        tags.iter().map(|tag| self.intern_one(tag))
     }
 
     /// Makes the slot known to its cells: all of them, or none.
     ///
     /// The slot's ticket must stay alive until the put's verdict.
     pub(crate) fn enrol(&self, slot: &Arc<Slot>) -> Enrolment {
-        for cell in &slot.cells {
+        for cell in slot.cells() {
             let enrolment = cell.enrol(slot);
             if enrolment != Enrolment::Done {
                 // Also the cells that were interned for nothing.
@@ -206,16 +210,15 @@ impl Cells {
 
     /// Leaves all cells, and drops those that are now empty and `concerned`.
     fn leave_if(&self, slot: &Arc<Slot>, concerned: impl Fn(bool) -> bool) {
-        let member = Member::of(slot);
-        for (tag, cell) in slot.entry.tags().iter().zip(&slot.cells) {
+        for cell in slot.cells() {
             let deserted = {
-                let mut state = lock(&cell.state);
-                concerned(state.members.remove(&member))
-                    && state.members.is_empty()
-                    && (!state.parked || self.is_needless(cell.mark()))
+                let mut members = lock(&cell.members);
+                concerned(members.remove(slot, |slot| slot.place_in(cell)))
+                    && members.is_empty()
+                    && (!cell.parked.load(Ordering::Relaxed) || self.is_needless(cell.mark()))
             };
             if deserted {
-                self.retire(tag, cell, Unneeded::Deserted);
+                self.retire(cell, Unneeded::Deserted);
             }
         }
         self.trim();
@@ -224,14 +227,14 @@ impl Cells {
     /// Makes invalid every slot that carries one of `tags`, which must be sorted and unique.
     pub(crate) fn invalidate(&self, tags: &[Tag]) -> Marked {
         let (cells, marked) = loop {
-            let cells = self.intern(tags);
+            let cells: Vec<_> = self.intern(tags).collect();
             if let Some(marked) = self.mark(&cells) {
                 break (cells, marked);
             }
         };
         self.look_at_horizon();
-        for (tag, cell) in tags.iter().zip(&cells) {
-            self.retire(tag, cell, Unneeded::Deserted);
+        for cell in &cells {
+            self.retire(cell, Unneeded::Deserted);
         }
         self.trim();
         marked
@@ -252,7 +255,7 @@ impl Cells {
         self.look_at_horizon();
         for _ in 0..limit {
             let Some(parked) = self.unpark(|mark| self.is_needless(mark)) else { return false };
-            self.retire(&parked.tag, &parked.cell, Unneeded::Unparked);
+            self.retire(&parked.cell, Unneeded::Unparked);
         }
         true
     }
@@ -282,24 +285,34 @@ impl Cells {
     }
 
     fn intern_one(&self, tag: &Tag) -> Arc<Cell> {
+        // Half of it is enough to spread cells, and fits beside what a cell has in any case.
+        let hash = self.map.hasher().hash_one(tag) as u32;
         // The tag of a key is new, mostly; another one is shared, and many look for it.
-        if tag.kind() != TagKind::Key
-            && let Some(cell) = self.map.get(tag)
-        {
-            return Arc::clone(&cell);
+        if tag.kind() != TagKind::Key {
+            let sought: &dyn Named = &Sought { tag, hash };
+            if let Some(known) = self.map.get(sought) {
+                return Arc::clone(&known.key().0);
+            }
         }
-        Arc::clone(&self.map.entry(tag.clone()).or_default())
+        let cell = Arc::new(Cell::new(tag.clone(), hash));
+        match self.map.entry(ByTag(Arc::clone(&cell))) {
+            Entry::Occupied(known) => Arc::clone(&known.key().0),
+            Entry::Vacant(place) => {
+                place.insert(());
+                cell
+            }
+        }
     }
 
     /// The atomic step of an invalidation; none if one of the cells has been retired meanwhile.
     fn mark(&self, cells: &[Arc<Cell>]) -> Option<Marked> {
-        let mut states: Vec<MutexGuard<'_, State>> = Vec::with_capacity(cells.len());
+        let mut locked: Vec<MutexGuard<'_, Members>> = Vec::with_capacity(cells.len());
         for cell in cells {
-            let state = lock(&cell.state);
-            if state.retired {
+            let members = lock(&cell.members);
+            if cell.retired.load(Ordering::Relaxed) {
                 return None;
             }
-            states.push(state);
+            locked.push(members);
         }
         let floor = self.floor();
         let at = self.tickets.advance();
@@ -309,7 +322,7 @@ impl Cells {
             .map(|cell| (Arc::as_ptr(cell).addr(), cell.mark.swap(at, Ordering::SeqCst)))
             .collect();
         selected.sort_unstable();
-        let members = states.iter_mut().map(|state| state.members.take()).collect();
+        let members = locked.iter_mut().map(|members| members.take()).collect();
         Some(Marked { claim: Claim { at, floor, selected }, members })
     }
 
@@ -323,35 +336,37 @@ impl Cells {
     }
 
     /// Drops the cell if nothing needs it, parks it if only its mark is needed.
-    fn retire(&self, tag: &Tag, cell: &Arc<Cell>, why: Unneeded) {
+    fn retire(&self, cell: &Arc<Cell>, why: Unneeded) {
         let mut park = None;
-        self.map.remove_if(tag, |_, present| {
+        let named: &dyn Named = &**cell;
+        self.map.remove_if(named, |ByTag(present), ()| {
             if !Arc::ptr_eq(present, cell) {
                 return false;
             }
-            let mut state = lock(&cell.state);
+            let members = lock(&cell.members);
             if why == Unneeded::Unparked {
-                state.parked = false;
+                cell.parked.store(false, Ordering::Relaxed);
             }
-            if !state.members.is_empty() {
+            if !members.is_empty() {
                 return false;
             }
             let mark = cell.mark();
-            state.retired = self.is_needless(mark);
-            if !state.retired && !state.parked {
-                state.parked = true;
+            let needless = self.is_needless(mark);
+            if needless {
+                cell.retired.store(true, Ordering::Relaxed);
+            } else if !cell.parked.swap(true, Ordering::Relaxed) {
                 park = Some(mark);
             }
-            state.retired
+            needless
         });
         if let Some(mark) = park {
-            self.park(mark, tag, cell);
+            self.park(mark, cell);
         }
     }
 
-    fn park(&self, mark: u64, tag: &Tag, cell: &Arc<Cell>) {
+    fn park(&self, mark: u64, cell: &Arc<Cell>) {
         let mut all = lock(&self.parked);
-        let parked = Parked { tag: tag.clone(), cell: Arc::clone(cell), mark };
+        let parked = Parked { cell: Arc::clone(cell), mark };
         all.insert((mark, Arc::as_ptr(cell).addr()), parked);
         self.parked_len.store(all.len(), Ordering::Relaxed);
     }
@@ -378,40 +393,117 @@ impl Cells {
             if self.parked_len.load(Ordering::Relaxed) <= self.mark_cap {
                 return;
             }
-            let Some(Parked { tag, cell, mark }) = self.unpark(|_| true) else { return };
-            let state = lock(&cell.state);
-            let alone = state.members.is_empty() && !state.retired;
-            drop(state);
+            let Some(Parked { cell, mark }) = self.unpark(|_| true) else { return };
+            let members = lock(&cell.members);
+            let alone = members.is_empty() && !cell.retired.load(Ordering::Relaxed);
+            drop(members);
             if alone && cell.mark() == mark {
                 self.floor.fetch_max(mark, Ordering::SeqCst);
                 self.floor_raised.store(true, Ordering::SeqCst);
             }
-            self.retire(&tag, &cell, Unneeded::Unparked);
+            self.retire(&cell, Unneeded::Unparked);
         }
     }
 }
 
 impl Cell {
+    fn new(tag: Tag, hash: u32) -> Self {
+        Self {
+            tag,
+            mark: AtomicU64::new(0),
+            members: Mutex::default(),
+            hash,
+            parked: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+        }
+    }
+
     fn mark(&self) -> u64 {
         self.mark.load(Ordering::SeqCst)
     }
 
     fn enrol(&self, slot: &Arc<Slot>) -> Enrolment {
-        let mut state = lock(&self.state);
-        if state.retired {
+        let mut members = lock(&self.members);
+        if self.retired.load(Ordering::Relaxed) {
             return Enrolment::Retired;
         }
         if self.mark() > slot.stamp {
             return Enrolment::Superseded;
         }
-        state.members.insert(Member::of(slot));
+        if let Some(place) = slot.place_in(self) {
+            members.insert(slot, place);
+        }
         Enrolment::Done
     }
 }
 
-impl Default for Cell {
-    fn default() -> Self {
-        Self { mark: AtomicU64::new(0), state: Mutex::default() }
+/// What the map finds cells by: a tag and its hash.
+trait Named {
+    fn tag(&self) -> &Tag;
+    fn hash(&self) -> u32;
+}
+
+impl Named for Cell {
+    fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
+    fn hash(&self) -> u32 {
+        self.hash
+    }
+}
+
+/// A tag whose cell is looked for.
+struct Sought<'t> {
+    tag: &'t Tag,
+    hash: u32,
+}
+
+impl Named for Sought<'_> {
+    fn tag(&self) -> &Tag {
+        self.tag
+    }
+
+    fn hash(&self) -> u32 {
+        self.hash
+    }
+}
+
+impl PartialEq for dyn Named + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        // A cell is looked for by itself when it goes: its text need not be read for that.
+        std::ptr::eq(self.tag(), other.tag())
+            || self.hash() == other.hash() && self.tag() == other.tag()
+    }
+}
+
+impl Eq for dyn Named + '_ {}
+
+impl Hash for dyn Named + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u32(Named::hash(self));
+    }
+}
+
+impl<'n> Borrow<dyn Named + 'n> for ByTag {
+    fn borrow(&self) -> &(dyn Named + 'n) {
+        &*self.0
+    }
+}
+
+impl PartialEq for ByTag {
+    fn eq(&self, other: &Self) -> bool {
+        let (own, others): (&dyn Named, &dyn Named) = (&*self.0, &*other.0);
+        own == others
+    }
+}
+
+impl Eq for ByTag {}
+
+impl Hash for ByTag {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let named: &dyn Named = &*self.0;
+        Hash::hash(named, state);
     }
 }
 
@@ -431,7 +523,7 @@ impl Claim {
     /// hide an older one that came before: then two invalidations overlap with a third, both
     /// claim the slot, and the one that removes it counts it.)
     pub(crate) fn owns(&self, slot: &Slot) -> bool {
-        slot.stamp >= self.floor && slot.cells.iter().all(|cell| self.allows(cell, slot.stamp))
+        slot.stamp >= self.floor && slot.cells().all(|cell| self.allows(cell, slot.stamp))
     }
 
     fn allows(&self, cell: &Arc<Cell>, stamp: u64) -> bool {
@@ -469,7 +561,7 @@ mod tests {
     /// A slot with these tags, enrolled.
     fn enrolled(cells: &Cells, stamp: u64, names: &[&str]) -> Arc<Slot> {
         let tags = tags(names);
-        let slot = tagged(&tags, stamp, &cells.intern(&tags));
+        let slot = tagged(&tags, stamp, cells.intern(&tags));
         assert_eq!(cells.enrol(&slot), Enrolment::Done);
         slot
     }
@@ -478,7 +570,7 @@ mod tests {
     fn a_cell_that_left_between_interning_and_enrolling_is_noticed() {
         let cells = Cells::new(10);
         let tags = tags(&["t"]);
-        let slot = tagged(&tags, 0, &cells.intern(&tags));
+        let slot = tagged(&tags, 0, cells.intern(&tags));
         drop(enrolled(&cells, 0, &["t"]));
         // The mark is needless, since no ticket is out: the cell goes.
         cells.invalidate(&tags);
@@ -492,7 +584,7 @@ mod tests {
         let (_, guard) = cells.issue(0);
         cells.invalidate(&tags(&["m"]));
         let wanted = tags(&["a", "m", "z"]);
-        let slot = tagged(&wanted, 0, &cells.intern(&wanted));
+        let slot = tagged(&wanted, 0, cells.intern(&wanted));
         assert_eq!(cells.len(), 3);
         assert_eq!(cells.enrol(&slot), Enrolment::Superseded);
         assert_eq!(cells.len(), 1, "the marked one");

@@ -1,14 +1,13 @@
 //! All slots by the time after which they must not be found.
 
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
-use std::ops::Bound;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex};
 
 use cache_core::clock::unix_millis;
 
 use crate::lock::lock;
-use crate::members::Member;
+use crate::members::{Members, Place};
 use crate::slot::Slot;
 use crate::stripes::Stripes;
 
@@ -17,21 +16,26 @@ use crate::stripes::Stripes;
 /// A slot is here from before it enters the cache until after it has left.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
-    stripes: Stripes<Mutex<BTreeSet<Due>>>,
+    stripes: Stripes<Mutex<Spans>>,
 }
 
-/// A slot and its `keep_until` in milliseconds, rounded down.
-#[derive(Clone, Debug)]
-struct Due {
-    millis: u64,
-    member: Member,
-}
+/// Slots by the span of time that their `keep_until` lies in. Within a span they have no order:
+/// to come and to go touches nothing but the end of a list, however many there are.
+type Spans = BTreeMap<u64, Members>;
+
+/// A span is 2¹⁰ milliseconds.
+const SPAN_BITS: u32 = 10;
 
 /// Where a walk over all slots has come to.
-#[derive(Debug, Default)]
+///
+/// Each span is gone through from its end: who leaves a list is replaced by its last member, which
+/// has been seen.
+#[derive(Debug)]
 pub(crate) struct Walk {
     stripe: usize,
-    after: Option<Due>,
+    span: u64,
+    /// How many of the span's first members have not been seen.
+    unseen: usize,
 }
 
 impl Deadlines {
@@ -40,95 +44,122 @@ impl Deadlines {
     }
 
     pub(crate) fn insert(&self, slot: &Arc<Slot>) {
-        let due = Due::of(slot);
-        lock(self.stripe(&due)).insert(due);
+        let mut spans = lock(self.stripe(slot));
+        spans.entry(span_of(slot)).or_default().insert(slot, &slot.due);
     }
 
     pub(crate) fn remove(&self, slot: &Arc<Slot>) {
-        let due = Due::of(slot);
-        lock(self.stripe(&due)).remove(&due);
+        let mut spans = lock(self.stripe(slot));
+        if let Entry::Occupied(mut members) = spans.entry(span_of(slot)) {
+            members.get_mut().remove(slot, place);
+            if members.get().is_empty() {
+                members.remove();
+            }
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.stripes.iter().map(|stripe| lock(stripe).len()).sum()
+        self.stripes
+            .iter()
+            .map(|stripe| lock(stripe).values().map(Members::len).sum::<usize>())
+            .sum()
     }
 
     /// Takes out up to `limit` slots whose time has passed at `now`, in milliseconds.
     ///
-    /// Rounded down on both sides, so a slot is taken when its `keep_until` is surely past, at
-    /// most a millisecond late.
+    /// Rounded down on both sides, so a slot is taken when its `keep_until` is surely past. With a
+    /// limit it may be so when the span is over: no more than that many slots of the present span
+    /// are looked at.
     pub(crate) fn take_due(&self, now: u64, limit: usize) -> Vec<Arc<Slot>> {
         let mut taken = Vec::new();
         for stripe in self.stripes.iter() {
-            let mut stripe = lock(stripe);
-            while taken.len() < limit && stripe.first().is_some_and(|due| due.millis < now) {
-                taken.extend(stripe.pop_first().and_then(|due| due.member.slot()));
+            let mut spans = lock(stripe);
+            while taken.len() < limit
+                && let Some(mut first) = spans.first_entry()
+                && *first.key() <= now >> SPAN_BITS
+            {
+                let is_over = *first.key() < now >> SPAN_BITS;
+                let members = first.get_mut();
+                if is_over {
+                    while taken.len() < limit
+                        && let Some(member) = members.pop()
+                    {
+                        taken.extend(member.slot());
+                    }
+                } else {
+                    take_past(members, now, limit, &mut taken);
+                }
+                if members.is_empty() {
+                    first.remove();
+                } else {
+                    break;
+                }
             }
         }
         taken
     }
 
     /// The next slots of a walk, at most `limit`; none at its end. Slots that come in behind the
-    /// walk are not seen.
+    /// walk are not seen, nor need be those that come in while it goes on.
     pub(crate) fn advance(&self, walk: &mut Walk, limit: usize) -> Vec<Arc<Slot>> {
         let mut found = Vec::new();
         while let Some(stripe) = self.stripes.at(walk.stripe) {
-            let stripe = lock(stripe);
-            let from = walk.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let mut last = None;
-            for due in stripe.range((from, Bound::Unbounded)) {
-                if found.len() == limit {
-                    break;
+            let spans = lock(stripe);
+            for (span, members) in spans.range(walk.span..) {
+                if *span != walk.span {
+                    (walk.span, walk.unseen) = (*span, usize::MAX);
                 }
-                found.extend(due.member.slot());
-                last = Some(due.clone());
+                walk.unseen = walk.unseen.min(members.len());
+                while walk.unseen > 0 {
+                    if found.len() == limit {
+                        return found;
+                    }
+                    walk.unseen -= 1;
+                    found.extend(members.at(walk.unseen).and_then(|member| member.slot()));
+                }
             }
-            if last.is_some() {
-                walk.after = last;
-            }
-            if found.len() == limit {
-                break;
-            }
-            walk.stripe += 1;
-            walk.after = None;
+            *walk = Walk { stripe: walk.stripe + 1, ..Walk::default() };
         }
         found
     }
 
-    fn stripe(&self, due: &Due) -> &Mutex<BTreeSet<Due>> {
-        self.stripes.of(u64::try_from(due.member.address()).unwrap_or(0) >> 4)
+    fn stripe(&self, slot: &Arc<Slot>) -> &Mutex<Spans> {
+        self.stripes.of(u64::try_from(Arc::as_ptr(slot).addr()).unwrap_or(0) >> 4)
     }
 }
 
-impl Due {
-    fn of(slot: &Arc<Slot>) -> Self {
-        Self { millis: unix_millis(slot.entry.keep_until()), member: Member::of(slot) }
-    }
-
-    fn order(&self) -> (u64, usize) {
-        (self.millis, self.member.address())
+impl Default for Walk {
+    fn default() -> Self {
+        Self { stripe: 0, span: 0, unseen: usize::MAX }
     }
 }
 
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.order() == other.order()
+/// Takes out those that are past, of the last `limit` ones.
+fn take_past(members: &mut Members, now: u64, limit: usize, taken: &mut Vec<Arc<Slot>>) {
+    let length = members.len();
+    for at in (length.saturating_sub(limit)..length).rev() {
+        let slot = members.at(at).and_then(|member| member.slot());
+        if let Some(slot) = slot.filter(|slot| millis_of(slot) < now)
+            && taken.len() < limit
+        {
+            members.remove(&slot, place);
+            taken.push(slot);
+        }
     }
 }
 
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+fn span_of(slot: &Slot) -> u64 {
+    millis_of(slot) >> SPAN_BITS
 }
 
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.order().cmp(&other.order())
-    }
+fn millis_of(slot: &Slot) -> u64 {
+    unix_millis(slot.entry.keep_until())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a place that every slot has")]
+fn place(slot: &Slot) -> Option<&Place> {
+    Some(&slot.due)
 }
 
 #[cfg(test)]
@@ -144,11 +175,28 @@ mod tests {
         let slots: Vec<_> = (0..100).map(slot_until).collect();
         slots.iter().for_each(|slot| deadlines.insert(slot));
         assert!(deadlines.take_due(0, 1000).is_empty());
-        assert_eq!(deadlines.take_due(10, 4).len(), 4);
-        assert_eq!(deadlines.take_due(10, 1000).len(), 6);
+        assert_eq!(deadlines.take_due(10, 1000).len(), 10);
         assert_eq!(deadlines.len(), 90);
         slots.iter().for_each(|slot| deadlines.remove(slot));
         assert_eq!(deadlines.len(), 0);
+    }
+
+    #[test]
+    fn with_a_limit_what_is_past_is_taken_when_its_span_is_over() {
+        let deadlines = Deadlines::new();
+        let slots: Vec<_> = (0..3000).map(slot_until).collect();
+        slots.iter().for_each(|slot| deadlines.insert(slot));
+        let (mut taken, span) = (0, 1 << SPAN_BITS);
+        loop {
+            let due = deadlines.take_due(2 * span, 7);
+            if due.is_empty() {
+                break;
+            }
+            assert!(due.len() <= 7 && due.iter().all(|slot| millis_of(slot) < 2 * span));
+            taken += due.len();
+        }
+        assert_eq!(taken, 2 * 1024);
+        assert_eq!(deadlines.take_due(2 * span + 10, usize::MAX).len(), 10);
     }
 
     #[test]

@@ -1,101 +1,126 @@
-//! The set of slots that carry one tag.
+//! A set of slots, each of which knows its place in it.
 
-use std::collections::{HashSet, hash_set};
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::{mem, option, vec};
 
 use crate::slot::Slot;
 
-/// Above this many members a list becomes a table.
-const FEW: usize = 16;
-
-/// A set of slots by identity, sized for what tags are: most have one member (the tag of a key),
-/// some have very many.
+/// A set of slots by identity, sized for what sets there are: most have one member (those of the
+/// tag of a key), some have very many.
+///
+/// A slot keeps its [`Place`] in each set that it is a member of, so that a member is found
+/// without a search, and of a large set only its end and the place of the leaver are touched. The
+/// caller says which of the slot's places is that of this set.
 #[derive(Debug, Default)]
 pub(crate) enum Members {
     #[default]
     None,
     One(Member),
-    Few(Box<List>),
-    Many(Box<Table>),
+    Many(Box<List>),
 }
 
-/// In a box, so that a tag with one member, as most are, does not pay for it.
+/// In a box, so that a set with one member, as most are, does not pay for it.
 #[derive(Debug)]
 pub(crate) struct List(Vec<Member>);
 
-type Table = HashSet<Member, BuildHasherDefault<AddressHasher>>;
-
-/// A slot known by its address.
+/// A slot, not kept alive. Its address is not used again while this is there.
 #[derive(Clone, Debug)]
 pub(crate) struct Member(Weak<Slot>);
+
+/// Where a slot is in a set. It is read and written by who has the set to himself, and means
+/// nothing where the slot is no member.
+#[derive(Debug, Default)]
+pub(crate) struct Place(AtomicU32);
 
 /// Hands out the members of a set that is no longer in use.
 #[derive(Debug)]
 pub(crate) enum IntoIter {
     One(option::IntoIter<Member>),
-    Few(vec::IntoIter<Member>),
-    Many(hash_set::IntoIter<Member>),
+    Many(vec::IntoIter<Member>),
 }
+
+/// Lists of less than so many places keep them.
+const SHRINKS: usize = 128;
 
 impl Members {
     pub(crate) const fn is_empty(&self) -> bool {
-        // A list or table that loses its last member becomes `None`.
+        // A list that loses its last member becomes `None`.
         matches!(self, Self::None)
     }
 
-    pub(crate) fn insert(&mut self, member: Member) {
+    pub(crate) const fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(_) => 1,
+            Self::Many(list) => list.0.len(),
+        }
+    }
+
+    /// The member at a place below [`len`](Self::len).
+    pub(crate) fn at(&self, place: usize) -> Option<&Member> {
+        match self {
+            Self::None => None,
+            Self::One(one) => (place == 0).then_some(one),
+            Self::Many(list) => list.0.get(place),
+        }
+    }
+
+    /// Puts in a slot that is no member. `place` is its own place in this set.
+    pub(crate) fn insert(&mut self, slot: &Arc<Slot>, place: &Place) {
+        place.set(self.len());
+        let member = Member(Arc::downgrade(slot));
         match self {
             Self::None => *self = Self::One(member),
-            Self::One(one) if *one == member => {}
             Self::One(_) => {
                 let mut list = Vec::with_capacity(4);
                 if let Self::One(one) = mem::take(self) {
                     list.push(one);
                 }
                 list.push(member);
-                *self = Self::Few(Box::new(List(list)));
+                *self = Self::Many(Box::new(List(list)));
             }
-            Self::Few(list) if list.0.contains(&member) => {}
-            Self::Few(list) if list.0.len() < FEW => list.0.push(member),
-            Self::Few(list) => {
-                let mut table: Table = list.0.drain(..).collect();
-                table.insert(member);
-                *self = Self::Many(Box::new(table));
-            }
-            Self::Many(table) => {
-                table.insert(member);
-            }
+            Self::Many(list) => list.0.push(member),
         }
     }
 
-    /// Whether the member was there.
-    pub(crate) fn remove(&mut self, member: &Member) -> bool {
-        let (found, left) = match self {
-            Self::None => (false, true),
-            Self::One(one) => (one == member, one != member),
-            Self::Few(list) => {
-                let list = &mut list.0;
-                let at = list.iter().position(|other| other == member);
-                if let Some(at) = at {
-                    list.swap_remove(at);
-                }
-                (at.is_some(), !list.is_empty())
-            }
-            Self::Many(table) => {
-                let found = table.remove(member);
-                // Bounded waste after a mass of evictions, at a constant cost per removal.
-                if found && table.capacity() > 8 * FEW && table.len() < table.capacity() / 8 {
-                    table.shrink_to(table.len() * 2);
-                }
-                (found, !table.is_empty())
-            }
-        };
-        if found && !left {
-            *self = Self::None;
+    /// Takes a slot out; `place_of` gives the place of a slot in this set. Whether it was there.
+    pub(crate) fn remove(
+        &mut self,
+        slot: &Arc<Slot>,
+        place_of: impl Fn(&Slot) -> Option<&Place>,
+    ) -> bool {
+        let Some(place) = place_of(slot).map(Place::get) else { return false };
+        // A slot that was taken out may have kept a place that is another's by now.
+        if !self.at(place).is_some_and(|member| member.is(slot)) {
+            return false;
         }
-        found
+        match self {
+            Self::None | Self::One(_) => *self = Self::None,
+            Self::Many(list) => {
+                list.0.swap_remove(place);
+                // A member is taken out before it goes.
+                let moved = list.0.get(place).and_then(Member::slot);
+                if let Some(moved) = moved.as_deref().and_then(place_of) {
+                    moved.set(place);
+                }
+                self.tidy();
+            }
+        }
+        true
+    }
+
+    /// Takes out the last one.
+    pub(crate) fn pop(&mut self) -> Option<Member> {
+        match self {
+            Self::None => None,
+            Self::One(_) => self.take().next(),
+            Self::Many(list) => {
+                let last = list.0.pop();
+                self.tidy();
+                last
+            }
+        }
     }
 
     /// Leaves the set empty, in constant time.
@@ -103,38 +128,42 @@ impl Members {
         match mem::take(self) {
             Self::None => IntoIter::One(None.into_iter()),
             Self::One(one) => IntoIter::One(Some(one).into_iter()),
-            Self::Few(list) => IntoIter::Few(list.0.into_iter()),
-            Self::Many(table) => IntoIter::Many(table.into_iter()),
+            Self::Many(list) => IntoIter::Many(list.0.into_iter()),
+        }
+    }
+
+    /// Gives back what a list does not need any more.
+    fn tidy(&mut self) {
+        let Self::Many(list) = self else { return };
+        let list = &mut list.0;
+        if list.is_empty() {
+            *self = Self::None;
+        } else if list.capacity() > SHRINKS && list.len() < list.capacity() / 8 {
+            // Bounded waste after a mass of evictions, at a constant cost per removal.
+            list.shrink_to(list.len() * 2);
         }
     }
 }
 
 impl Member {
-    pub(crate) fn of(slot: &Arc<Slot>) -> Self {
-        Self(Arc::downgrade(slot))
-    }
-
     /// The slot, unless it is gone.
     pub(crate) fn slot(&self) -> Option<Arc<Slot>> {
         self.0.upgrade()
     }
 
-    pub(crate) fn address(&self) -> usize {
-        self.0.as_ptr().addr()
+    fn is(&self, slot: &Arc<Slot>) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(slot))
     }
 }
 
-impl PartialEq for Member {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.ptr_eq(&other.0)
+impl Place {
+    fn get(&self) -> usize {
+        usize::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
     }
-}
 
-impl Eq for Member {}
-
-impl Hash for Member {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_usize(self.address());
+    /// No set has more than 2³² members: the cache counts its entries in 32 bits.
+    fn set(&self, place: usize) {
+        self.0.store(u32::try_from(place).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 }
 
@@ -144,7 +173,6 @@ impl Iterator for IntoIter {
     fn next(&mut self) -> Option<Member> {
         match self {
             Self::One(members) => members.next(),
-            Self::Few(members) => members.next(),
             Self::Many(members) => members.next(),
         }
     }
@@ -152,7 +180,6 @@ impl Iterator for IntoIter {
     fn size_hint(&self) -> (usize, Option<usize>) {
         match self {
             Self::One(members) => members.size_hint(),
-            Self::Few(members) => members.size_hint(),
             Self::Many(members) => members.size_hint(),
         }
     }
@@ -160,67 +187,59 @@ impl Iterator for IntoIter {
 
 impl ExactSizeIterator for IntoIter {}
 
-/// Hashes an address, which nobody outside can choose.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, i: u64) {
-        // 2⁶⁴/φ mixes the address into the high bits, the shift brings them down: the table takes
-        // its position from the low bits and its check byte from the high ones.
-        let mixed = (self.0.rotate_left(5) ^ i).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ (mixed >> 32);
-    }
-
-    fn write_usize(&mut self, i: usize) {
-        self.write_u64(u64::try_from(i).unwrap_or(u64::MAX));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::slot;
 
+    fn place(slot: &Slot) -> Option<&Place> {
+        Some(&slot.due)
+    }
+
     #[test]
     fn a_set_grows_and_shrinks_through_all_its_forms() {
-        for size in [1, 2, FEW, FEW + 1, 10 * FEW] {
-            let slots: Vec<_> = (0..size).map(|_| slot(&[])).collect();
+        for size in [1, 2, 5, 10 * SHRINKS] {
+            let slots: Vec<_> = (0..size).map(|_| slot()).collect();
             let mut members = Members::default();
             for slot in &slots {
-                members.insert(Member::of(slot));
-                members.insert(Member::of(slot));
+                members.insert(slot, &slot.due);
                 assert!(!members.is_empty(), "{size}");
             }
-            assert!(!members.remove(&Member::of(&slot(&[]))), "{size}");
-            for (at, slot) in slots.iter().enumerate() {
-                assert!(members.remove(&Member::of(slot)), "{size}");
-                assert!(!members.remove(&Member::of(slot)), "{size}");
-                assert_eq!(members.is_empty(), at + 1 == size, "{size}");
+            assert!(!members.remove(&slot(), place), "{size}");
+            // From the middle outwards, so that most move before they leave.
+            let (low, high) = slots.split_at(size / 2);
+            let order: Vec<_> = low.iter().rev().chain(high).collect();
+            for (gone, slot) in order.into_iter().enumerate() {
+                assert_eq!(members.len(), size - gone, "{size}");
+                assert!(members.remove(slot, place), "{size}");
+                assert!(!members.remove(slot, place), "{size}");
             }
+            assert!(members.is_empty(), "{size}");
         }
+    }
+
+    #[test]
+    fn who_was_taken_is_not_mistaken_for_who_came_after() {
+        let (old, new) = (slot(), slot());
+        let mut members = Members::default();
+        members.insert(&old, &old.due);
+        members.take();
+        members.insert(&new, &new.due);
+        assert!(!members.remove(&old, place));
+        assert!(members.remove(&new, place));
     }
 
     #[test]
     fn taking_leaves_nothing_and_gives_each_member_once() {
         for size in [0, 1, 5, 100] {
-            let slots: Vec<_> = (0..size).map(|_| slot(&[])).collect();
+            let slots: Vec<_> = (0..size).map(|_| slot()).collect();
             let mut members = Members::default();
-            slots.iter().for_each(|slot| members.insert(Member::of(slot)));
+            slots.iter().for_each(|slot| members.insert(slot, &slot.due));
             let taken = members.take();
             assert!(members.is_empty());
             assert_eq!(taken.len(), size);
-            let mut addresses: Vec<_> = taken.map(|member| member.address()).collect();
+            let taken = taken.filter_map(|member| member.slot());
+            let mut addresses: Vec<_> = taken.map(|slot| Arc::as_ptr(&slot).addr()).collect();
             addresses.sort_unstable();
             addresses.dedup();
             assert_eq!(addresses.len(), size);
@@ -228,9 +247,22 @@ mod tests {
     }
 
     #[test]
+    fn the_last_is_popped_until_there_is_none() {
+        let slots: Vec<_> = (0..3).map(|_| slot()).collect();
+        let mut members = Members::default();
+        slots.iter().for_each(|slot| members.insert(slot, &slot.due));
+        for slot in slots.iter().rev() {
+            assert!(members.pop().is_some_and(|member| member.is(slot)));
+        }
+        assert!(members.pop().is_none() && members.is_empty());
+    }
+
+    #[test]
     fn a_member_does_not_keep_its_slot() {
-        let slot = slot(&[]);
-        let member = Member::of(&slot);
+        let slot = slot();
+        let mut members = Members::default();
+        members.insert(&slot, &slot.due);
+        let member = members.at(0).cloned().unwrap();
         assert!(member.slot().is_some());
         drop(slot);
         assert!(member.slot().is_none());

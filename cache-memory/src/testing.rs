@@ -13,22 +13,31 @@ use crate::cells::Cell;
 use crate::slot::Slot;
 
 /// A slot that no cache holds.
-pub(crate) fn slot(cells: &[Arc<Cell>]) -> Arc<Slot> {
-    make(Tags::default(), SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40), 0, cells)
+pub(crate) fn slot() -> Arc<Slot> {
+    make(Tags::default(), SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40), 0, [])
 }
 
 /// A slot that expires so many milliseconds after the epoch.
 pub(crate) fn slot_until(millis: u64) -> Arc<Slot> {
-    make(Tags::default(), from_unix_millis(millis), 0, &[])
+    make(Tags::default(), from_unix_millis(millis), 0, [])
 }
 
 /// A slot with tags, their cells and a stamp.
-pub(crate) fn tagged(tags: &Tags, stamp: u64, cells: &[Arc<Cell>]) -> Arc<Slot> {
+pub(crate) fn tagged(
+    tags: &Tags,
+    stamp: u64,
+    cells: impl IntoIterator<Item = Arc<Cell>>,
+) -> Arc<Slot> {
     make(tags.clone(), from_unix_millis(1), stamp, cells)
 }
 
-fn make(tags: Tags, keep_until: SystemTime, stamp: u64, cells: &[Arc<Cell>]) -> Arc<Slot> {
+fn make(
+    tags: Tags,
+    keep_until: SystemTime,
+    stamp: u64,
+    cells: impl IntoIterator<Item = Arc<Cell>>,
+) -> Arc<Slot> {
     let content = Content::Variants(Default::default());
     let entry = Entry::new(Key::new(Digest::of(b"")), tags, keep_until, content, Bytes::new());
-    Slot::new(entry, stamp, 1, cells.into())
+    Slot::new(entry, stamp, 1, cells)
 }
