@@ -80,7 +80,14 @@ impl Members {
                 list.push(member);
                 *self = Self::Many(Box::new(List(list)));
             }
-            Self::Many(list) => list.0.push(member),
+            Self::Many(list) => {
+                let list = &mut list.0;
+                if list.len() == list.capacity() {
+                    // Not twice as much: there are several places for each entry.
+                    list.reserve_exact((list.len() / 4).max(4));
+                }
+                list.push(member);
+            }
         }
     }
 

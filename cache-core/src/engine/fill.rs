@@ -361,13 +361,13 @@ pub(crate) async fn ask<T>(
 /// What this process remembers of an entry it found or stored.
 pub(crate) fn known(entry: &Entry) -> Known {
     let names = entry.response().map(|stored| stored.presented.names().cloned().collect());
-    Known { names: names.unwrap_or_default(), tags: entry.tags().clone() }
+    Known { names: names.unwrap_or_default(), tags: entry.tags().into() }
 }
 
 /// Whether that is what this process remembers already.
 pub(crate) fn is_known(entry: &Entry, known: &Known) -> bool {
     let names = entry.response().into_iter().flat_map(|stored| stored.presented.names());
-    *entry.tags() == known.tags && names.eq(known.names.iter())
+    *entry.tags() == *known.tags && names.eq(known.names.iter())
 }
 
 /// A response is not stored: count it, stop coalescing for a while, release the followers.

@@ -8,11 +8,11 @@ mod packed;
 mod packing;
 mod times;
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use triomphe::ThinArc;
 
 pub(crate) use self::fields::OwnField;
 pub use self::fields::StoredFields;
@@ -22,21 +22,21 @@ pub(crate) use self::times::Times;
 use crate::clock::{from_unix_millis, unix_millis};
 use crate::key::vary::{Presented, VariantRecord};
 use crate::key::{Digest, Key};
-use crate::tag::Tags;
+use crate::tag::{Tag, Tags};
 
 /// One stored thing, with all that a store needs to know of it. Immutable and cheap to clone.
 ///
 /// A store reads [`key`](Self::key), [`tags`](Self::tags), [`keep_until`](Self::keep_until) and
 /// [`weight`](Self::weight); the content is the engine's.
+// In one block with its tags: a store of many has each block far from the processor when it goes.
 #[derive(Clone, Debug)]
-pub struct Entry(Arc<Inner>);
+pub struct Entry(ThinArc<Inner, Tag>);
 
 #[derive(Debug)]
 struct Inner {
     primary: Digest,
     /// Most have none, and do not pay for it.
     variant: Option<Box<Digest>>,
-    tags: Tags,
     /// In milliseconds since 1970.
     keep_until: u64,
     content: Content,
@@ -185,6 +185,7 @@ impl Entry {
     /// Makes an entry. `tags` are all its tags, reserved ones included; a store must not return
     /// it after `keep_until`, of which only whole milliseconds are kept.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "it keeps them; how is its own affair")]
     pub fn new(
         key: Key,
         tags: Tags,
@@ -194,44 +195,49 @@ impl Entry {
     ) -> Self {
         let (primary, variant) = (*key.primary(), key.variant().map(|variant| Box::new(*variant)));
         let keep_until = unix_millis(keep_until);
-        Self(Arc::new(Inner { primary, variant, tags, keep_until, content, body }))
+        let inner = Inner { primary, variant, keep_until, content, body };
+        Self(ThinArc::from_header_and_iter(inner, tags.iter().cloned()))
+    }
+
+    fn inner(&self) -> &Inner {
+        &self.0.header.header
     }
 
     /// Under which key it is looked up.
     #[must_use]
     pub fn key(&self) -> Key {
-        let primary = Key::new(self.0.primary);
-        self.0.variant.as_ref().map_or(primary, |variant| primary.variant_of(**variant))
+        let primary = Key::new(self.inner().primary);
+        self.inner().variant.as_ref().map_or(primary, |variant| primary.variant_of(**variant))
     }
 
     /// Whether it is looked up under this key.
     #[must_use]
     pub fn is_under(&self, key: &Key) -> bool {
-        self.0.primary == *key.primary() && self.0.variant.as_deref() == key.variant()
+        self.inner().primary == *key.primary() && self.inner().variant.as_deref() == key.variant()
     }
 
-    /// All its tags, reserved ones included.
+    /// All its tags, reserved ones included: sorted, each once.
     #[must_use]
-    pub fn tags(&self) -> &Tags {
-        &self.0.tags
+    pub fn tags(&self) -> &[Tag] {
+        &self.0.slice
     }
 
     /// When a store may forget it, and must no longer return it; in whole milliseconds.
     #[must_use]
     pub fn keep_until(&self) -> SystemTime {
-        from_unix_millis(self.0.keep_until)
+        from_unix_millis(self.inner().keep_until)
     }
 
     /// What it is.
     #[must_use]
     pub fn content(&self) -> &Content {
-        &self.0.content
+        &self.inner().content
     }
 
     /// The body, shared.
     #[must_use]
     pub fn body(&self) -> &Bytes {
-        &self.0.body
+        &self.inner().body
     }
 
     /// The bytes of body, fields and tags: what a bounded store should count.

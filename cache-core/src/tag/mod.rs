@@ -226,6 +226,13 @@ impl std::ops::Deref for Tags {
     }
 }
 
+/// Sorts and deduplicates.
+impl From<&[Tag]> for Tags {
+    fn from(tags: &[Tag]) -> Self {
+        Self::new(tags.to_vec())
+    }
+}
+
 impl FromIterator<Tag> for Tags {
     fn from_iter<I: IntoIterator<Item = Tag>>(iter: I) -> Self {
         Self::new(iter.into_iter().collect())

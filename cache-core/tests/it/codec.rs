@@ -46,7 +46,7 @@ pub(crate) fn strict_sample() -> (Entry, Stamp) {
     life.must_validate = true;
     head.etag_is_ours = true;
     let head = head.with_life(life);
-    let (tags, body) = (entry.tags().clone(), entry.body().clone());
+    let (tags, body) = (entry.tags().into(), entry.body().clone());
     let content = Content::Response(head);
     (Entry::new(entry.key(), tags, entry.keep_until(), content, body), stamp)
 }
@@ -104,7 +104,11 @@ fn what_a_thread_has_read_before_is_shared() {
         entry.response().unwrap().headers.iter().next().map(|(_, value)| value.as_ptr()).unwrap()
     };
     assert_eq!(field(&first), field(&second));
-    assert!(std::ptr::eq(&**first.tags(), &**second.tags()));
+    let text = |entry: &Entry| {
+        let long = entry.tags().iter().find(|tag| tag.as_str().len() > 15).unwrap();
+        long.as_str().as_ptr()
+    };
+    assert_eq!(text(&first), text(&second));
 }
 
 #[test]
@@ -294,7 +298,7 @@ fn what_would_not_be_read_back_is_not_written() {
         let mut head = entry.response().unwrap().clone();
         let line = |_| (http::header::LINK, http::HeaderValue::from_static("a"));
         head.headers = (0..lines).map(line).collect::<http::HeaderMap>().into();
-        let (tags, content) = (entry.tags().clone(), Content::Response(head));
+        let (tags, content) = (entry.tags().into(), Content::Response(head));
         let entry = Entry::new(entry.key(), tags, entry.keep_until(), content, Bytes::new());
         encode(&entry, stamp)
     };

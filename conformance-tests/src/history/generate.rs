@@ -218,7 +218,7 @@ impl Worker {
         let content = Computed::from_body(entry.body())?;
         let tags = self.names.named(content.seen.iter().map(|(tag, _)| *tag));
         let under = self.names.key(key).is_some_and(|key| entry.is_under(key));
-        (under && tags == *entry.tags()).then_some(content)
+        (under && *tags == *entry.tags()).then_some(content)
     }
 
     /// A fill with an entry in place, by the ticket that came with it or by a new one.

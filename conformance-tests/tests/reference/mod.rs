@@ -21,7 +21,7 @@ use cache_core::store::{
     Guarantee, Invalidated, Lookup, PutOutcome, Refusal, Selection, Stamp, Store, StoreError,
     StoreErrorKind, Ticket,
 };
-use cache_core::tag::Tag;
+use cache_core::tag::{Tag, Tags};
 
 pub(crate) use self::bug::Bug;
 pub(crate) use self::fixture::ReferenceFixture;
@@ -117,7 +117,8 @@ impl Reference {
                 true
             }
             Some(Bug::UnhintedTagsSkipped) => {
-                let hinted = held.tags.iter().filter(|tag| hints.contains(tag)).cloned().collect();
+                let hinted: Tags =
+                    held.tags.iter().filter(|tag| hints.contains(tag)).cloned().collect();
                 shard.is_valid(&hinted, held.stamp, self.bug)
             }
             _ => shard.is_valid(&held.tags, held.stamp, self.bug),

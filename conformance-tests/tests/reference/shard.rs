@@ -38,7 +38,7 @@ pub(crate) struct Held {
 
 impl Held {
     pub(crate) fn new(entry: Entry, stamp: Stamp) -> Self {
-        let (tags, keep_until) = (entry.tags().clone(), entry.keep_until());
+        let (tags, keep_until) = (entry.tags().into(), entry.keep_until());
         Self { entry, stamp, tags, keep_until, damaged: false }
     }
 
@@ -105,7 +105,7 @@ impl Shard {
     }
 
     /// The rule.
-    pub(crate) fn is_valid(&self, tags: &Tags, stamp: Stamp, bug: Option<Bug>) -> bool {
+    pub(crate) fn is_valid(&self, tags: &[Tag], stamp: Stamp, bug: Option<Bug>) -> bool {
         let counted = if bug == Some(Bug::FirstTagsOnly) { 8 } else { usize::MAX };
         stamp.epoch == self.epoch
             && stamp.clock >= self.floor
@@ -201,7 +201,7 @@ impl Shard {
     pub(crate) fn replace_body(&mut self, new: &Entry) {
         if let Some(held) = self.entries.get_mut(&new.key()) {
             let (old, body): (_, Bytes) = (&held.entry, new.body().clone());
-            let (tags, content) = (old.tags().clone(), old.content().clone());
+            let (tags, content) = (old.tags().into(), old.content().clone());
             held.entry = Entry::new(new.key(), tags, old.keep_until(), content, body);
         }
     }

@@ -16,7 +16,7 @@ pub(crate) fn spoil(entry: Entry, bug: Option<Bug>) -> Entry {
             entry
         }
         Some(Bug::EmptyBodyIsNothing) if entry.body().is_empty() => {
-            let (key, tags) = (entry.key(), entry.tags().clone());
+            let (key, tags) = (entry.key(), entry.tags().into());
             let expired = SystemTime::UNIX_EPOCH;
             Entry::new(key, tags, expired, entry.content().clone(), Bytes::new())
         }
@@ -43,7 +43,7 @@ pub(crate) fn spoil(entry: Entry, bug: Option<Bug>) -> Entry {
         }),
         Some(Bug::OnlyResponses) if entry.response().is_none() => {
             let expired = SystemTime::UNIX_EPOCH;
-            let (tags, body) = (entry.tags().clone(), entry.body().clone());
+            let (tags, body) = (entry.tags().into(), entry.body().clone());
             Entry::new(entry.key(), tags, expired, entry.content().clone(), body)
         }
         _ => entry,
@@ -51,7 +51,7 @@ pub(crate) fn spoil(entry: Entry, bug: Option<Bug>) -> Entry {
 }
 
 fn with_body(entry: &Entry, body: Bytes) -> Entry {
-    let (tags, content) = (entry.tags().clone(), entry.content().clone());
+    let (tags, content) = (entry.tags().into(), entry.content().clone());
     Entry::new(entry.key(), tags, entry.keep_until(), content, body)
 }
 
@@ -60,5 +60,5 @@ fn with_head(entry: &Entry, change: impl FnOnce(&mut StoredHead)) -> Entry {
     if let Content::Response(head) = &mut content {
         change(head);
     }
-    Entry::new(entry.key(), entry.tags().clone(), entry.keep_until(), content, entry.body().clone())
+    Entry::new(entry.key(), entry.tags().into(), entry.keep_until(), content, entry.body().clone())
 }

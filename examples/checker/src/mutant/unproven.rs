@@ -12,7 +12,7 @@ use cache_core::key::Key;
 use cache_core::store::{
     Guarantee, Invalidated, Lookup, PutOutcome, Selection, Stamp, Store, StoreError, Ticket,
 };
-use cache_core::tag::{Tag, Tags};
+use cache_core::tag::Tag;
 use redis::Script;
 
 use super::{Link, failed, life, name};
@@ -37,7 +37,7 @@ impl Unproven {
     }
 
     /// The clock, and the newest of the marks that concern these tags.
-    async fn read(&self, tags: &Tags) -> Result<(u64, u64), StoreError> {
+    async fn read(&self, tags: &[Tag]) -> Result<(u64, u64), StoreError> {
         let names: Vec<&str> =
             ["#c", "#all"].into_iter().chain(tags.iter().map(Tag::as_str)).collect();
         let mut pipe = redis::pipe();
@@ -49,7 +49,7 @@ impl Unproven {
     }
 
     async fn ticket(&self, key: &Key) -> Result<Ticket, StoreError> {
-        let (clock, _) = self.read(&Tags::default()).await?;
+        let (clock, _) = self.read(&[]).await?;
         Ok(Ticket::new(*key, Stamp { epoch: 0, clock }, SystemClock.monotonic(), None))
     }
 }
