@@ -4,15 +4,17 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use cache_core::entry::Entry;
 use cache_core::key::Key;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, Weighter};
 
 use crate::slot::Slot;
 
-/// `quick_cache` with slots in it.
+/// `quick_cache` with slots in it. They are its keys; its values are their entries, so that a lookup
+/// takes an entry without a count of the slot's holders going up and down.
 pub(crate) struct Entries {
-    cache: Cache<ByKey, Arc<Slot>, SlotWeight, DefaultHashBuilder, Leavers>,
+    cache: Cache<ByKey, Entry, SlotWeight, DefaultHashBuilder, Leavers>,
 }
 
 impl Entries {
@@ -31,29 +33,31 @@ impl Entries {
         Self { cache }
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Slot>> {
-        self.cache.get(key)
+    /// The entry under the key, if its slot is `good`, which is asked under the lock of a shard and
+    /// must not wait.
+    pub(crate) fn get(&self, key: &Key, good: impl Fn(&Slot) -> bool) -> Option<Entry> {
+        self.cache.get(&Wanted { key, good })
     }
 
     /// Puts the slot in. Gives all slots that have left on the way: the one it replaced, evicted
     /// ones, and perhaps the slot itself.
     pub(crate) fn insert(&self, slot: &Arc<Slot>) -> Vec<Arc<Slot>> {
-        self.cache.insert_with_lifecycle(ByKey(Arc::clone(slot)), Arc::clone(slot))
+        self.cache.insert_with_lifecycle(ByKey(Arc::clone(slot)), slot.entry.clone())
     }
 
     /// Takes out this very slot. Whether it was there.
     pub(crate) fn remove(&self, slot: &Arc<Slot>) -> bool {
-        self.cache.remove_if(&slot.entry.key(), |present| Arc::ptr_eq(present, slot)).is_some()
+        self.cache.remove_if(&This(slot), |_| true).is_some()
     }
 
     /// Takes out whatever is under the key.
     pub(crate) fn remove_key(&self, key: &Key) -> Option<Arc<Slot>> {
         // Unlike `remove`, this leaves the memory of recently evicted keys alone.
-        self.cache.remove_if(key, |_| true).map(|(_, slot)| slot)
+        self.cache.remove_if(key, |_| true).map(|(ByKey(slot), _)| slot)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Arc<Slot>> {
-        self.cache.iter().map(|(_, slot)| slot)
+        self.cache.iter().map(|(ByKey(slot), _)| slot)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -103,13 +107,46 @@ impl Hash for ByKey {
     }
 }
 
+/// A key that nothing but a good slot is equal to.
+struct Wanted<'k, F> {
+    key: &'k Key,
+    good: F,
+}
+
+impl<F: Fn(&Slot) -> bool> Equivalent<ByKey> for Wanted<'_, F> {
+    fn equivalent(&self, ByKey(slot): &ByKey) -> bool {
+        slot.entry.is_under(self.key) && (self.good)(slot)
+    }
+}
+
+impl<F> Hash for Wanted<'_, F> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+
+/// A key that nothing but this very slot is equal to.
+struct This<'s>(&'s Arc<Slot>);
+
+impl Equivalent<ByKey> for This<'_> {
+    fn equivalent(&self, ByKey(slot): &ByKey) -> bool {
+        Arc::ptr_eq(self.0, slot)
+    }
+}
+
+impl Hash for This<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.entry.key().hash(state);
+    }
+}
+
 /// What a slot says it weighs. Never 0, which would mean "not to be evicted".
 #[derive(Clone)]
 struct SlotWeight;
 
-impl Weighter<ByKey, Arc<Slot>> for SlotWeight {
-    fn weight(&self, _: &ByKey, val: &Arc<Slot>) -> u64 {
-        val.weight().max(1)
+impl Weighter<ByKey, Entry> for SlotWeight {
+    fn weight(&self, ByKey(slot): &ByKey, _: &Entry) -> u64 {
+        slot.weight().max(1)
     }
 }
 
@@ -118,14 +155,14 @@ impl Weighter<ByKey, Arc<Slot>> for SlotWeight {
 #[derive(Clone)]
 struct Leavers;
 
-impl Lifecycle<ByKey, Arc<Slot>> for Leavers {
+impl Lifecycle<ByKey, Entry> for Leavers {
     type RequestState = Vec<Arc<Slot>>;
 
     fn begin_request(&self) -> Vec<Arc<Slot>> {
         Vec::new()
     }
 
-    fn on_evict(&self, state: &mut Vec<Arc<Slot>>, _: ByKey, val: Arc<Slot>) {
-        state.push(val);
+    fn on_evict(&self, state: &mut Vec<Arc<Slot>>, ByKey(slot): ByKey, _: Entry) {
+        state.push(slot);
     }
 }

@@ -178,6 +178,23 @@ fn expiry_is_exact_to_the_millisecond() {
 }
 
 #[test]
+fn a_lookup_that_is_told_the_time_goes_by_that() {
+    let kit = Kit::new();
+    kit.fill("k", &["t"]);
+    let end = kit.clock.now() + Duration::from_secs(3600);
+    let found = |now| match kit.store.try_lookup_at(&key("k"), &[], now) {
+        Some(Lookup::Found(..)) => true,
+        Some(Lookup::Miss(_)) => false,
+        other => panic!("{other:?}"),
+    };
+    assert!(found(kit.clock.now()) && found(end));
+    assert!(!found(end + Duration::from_nanos(1)));
+    // Whatever the time, what is invalid is not found.
+    kit.invalidate(&["t"]);
+    assert!(!found(kit.clock.now()) && !found(std::time::SystemTime::UNIX_EPOCH));
+}
+
+#[test]
 fn the_expired_are_freed_without_being_read_and_not_counted() {
     let kit = Kit::new();
     for n in 0..100_u64 {

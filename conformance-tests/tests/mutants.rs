@@ -186,8 +186,8 @@ mutants! {
         begin_before_refresh freshness_is_not_the_stores stale_window_respects_marks
     ],
     FoundOnce: [
-        stored_is_found hint_independence found_brings_a_good_ticket last_put_wins
-        second_fill_wins keep_until_is_kept retag_drops_old_tag
+        stored_is_found hint_independence try_lookup_agrees_with_lookup found_brings_a_good_ticket
+        last_put_wins second_fill_wins keep_until_is_kept retag_drops_old_tag
         fill_straddles_unrelated_invalidation fill_after_invalidation_hits
         clear_then_fill_hits stale_window_respects_marks reclaim_spares_fresh
         concurrent_fills_are_stored drop_lookup_future binary_fields binary_body empty_body

@@ -41,7 +41,7 @@ mod error;
 mod ticket;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 
@@ -62,6 +62,16 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     fn try_lookup(&self, key: &Key, hints: &[Tag]) -> Option<Lookup> {
         let _ = (key, hints);
         None
+    }
+
+    /// Answers like [`try_lookup`](Self::try_lookup) for a caller that has read the clock: `now` is
+    /// what the store's own clock would have shown just before the call.
+    ///
+    /// Only expiry may be decided by it. A store that answers without a look at a clock need not
+    /// implement it.
+    fn try_lookup_at(&self, key: &Key, hints: &[Tag], now: SystemTime) -> Option<Lookup> {
+        let _ = now;
+        self.try_lookup(key, hints)
     }
 
     /// Finds the valid entry under `key`, or issues a ticket to fill it.

@@ -10,6 +10,7 @@ mod tidy;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use cache_core::clock::Clock;
@@ -185,18 +186,23 @@ impl Store for MemoryStore {
     /// Always answers. `hints` are of no use here.
     ///
     /// A hit brings no ticket, so that it allocates nothing; ask [`begin`](Store::begin).
-    fn try_lookup(&self, key: &Key, _hints: &[Tag]) -> Option<Lookup> {
-        Some(match self.0.find(key) {
-            Some(entry) => Lookup::Found(entry, None),
-            None => Lookup::Miss(self.0.ticket(key)),
-        })
+    fn try_lookup(&self, key: &Key, hints: &[Tag]) -> Option<Lookup> {
+        self.try_lookup_at(key, hints, self.0.clock.now())
+    }
+
+    /// Does not read its clock.
+    fn try_lookup_at(&self, key: &Key, _hints: &[Tag], now: SystemTime) -> Option<Lookup> {
+        match self.0.find(key, now) {
+            Some(entry) => Some(Lookup::Found(entry, None)),
+            None => Some(Lookup::Miss(self.0.ticket(key))),
+        }
     }
 
     async fn lookup(&self, key: &Key, _hints: &[Tag]) -> Result<Lookup, StoreError> {
-        Ok(match self.0.find(key) {
-            Some(entry) => Lookup::Found(entry, None),
-            None => Lookup::Miss(self.0.ticket(key)),
-        })
+        match self.0.find(key, self.0.clock.now()) {
+            Some(entry) => Ok(Lookup::Found(entry, None)),
+            None => Ok(Lookup::Miss(self.0.ticket(key))),
+        }
     }
 
     async fn begin(&self, key: &Key) -> Result<Ticket, StoreError> {
@@ -240,11 +246,9 @@ impl Store for MemoryStore {
 }
 
 impl Inner {
-    fn find(&self, key: &Key) -> Option<Entry> {
-        let slot = self.entries.get(key)?;
+    fn find(&self, key: &Key, now: SystemTime) -> Option<Entry> {
         // Marks and floor are loaded after the call began, which is all that the rule asks for.
-        let good = self.cells.is_valid(&slot) && !slot.is_expired(self.clock.now());
-        good.then(|| slot.entry.clone())
+        self.entries.get(key, |slot| self.cells.is_valid(slot) && !slot.is_expired(now))
     }
 
     fn ticket(&self, key: &Key) -> Ticket {

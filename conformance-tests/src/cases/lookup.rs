@@ -83,21 +83,26 @@ pub(super) async fn hint_independence(cx: &Cx) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Every answer of `try_lookup` is compared; a store that always waits passes by giving none.
+/// Every answer of `try_lookup`, and of `try_lookup_at`, is compared; a store that always waits passes
+/// by giving none.
 pub(super) async fn try_lookup_agrees_with_lookup(cx: &Cx) -> Result<(), Stop> {
     let p1 = cx.first();
     let (name, tag) = (cx.key("k"), cx.tag("t")?);
-    let seen = || match p1.store().try_lookup(name.key(), &[]) {
+    let seen = |found| match found {
         Some(Lookup::Found(entry, _)) => Some(Some(entry.body().clone())),
         Some(_) => Some(None),
         None => None,
     };
     let agree = |expected: Option<&str>| {
-        let seen = seen();
-        p1.note(&format!("try_lookup({name}) = {seen:?}"));
-        expect(seen.is_none_or(|seen| seen.as_deref() == expected.map(str::as_bytes)), || {
-            format!("expected {expected:?}")
-        })
+        let (store, key) = (p1.store(), name.key());
+        let found = [store.try_lookup(key, &[]), store.try_lookup_at(key, &[], cx.now())];
+        for (call, seen) in ["try_lookup", "try_lookup_at"].into_iter().zip(found.map(seen)) {
+            p1.note(&format!("{call}({name}) = {seen:?}"));
+            expect(seen.is_none_or(|seen| seen.as_deref() == expected.map(str::as_bytes)), || {
+                format!("expected {expected:?}")
+            })?;
+        }
+        Ok(())
     };
     agree(None)?;
     p1.fill(&name, cx.entry(&name).tags([&tag]).body("old")).await?;

@@ -36,7 +36,7 @@ macro_rules! __store_cases {
                 hint_independence: Required Order
                     "`hints` only save trips: any hints, right, wrong or none, give the same answers.",
                 try_lookup_agrees_with_lookup: Required Order
-                    "`try_lookup` answers like `lookup` if that needs no waiting.",
+                    "`try_lookup` and `try_lookup_at` answer like `lookup` if that needs no waiting.",
                 second_handle_sees_everything: Required Order
                     "Handles. Several stores made over the same outside system are handles of one store.",
                 found_brings_a_good_ticket: Required Order
