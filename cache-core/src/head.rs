@@ -295,7 +295,14 @@ impl<'a> RequestHead<'a> {
     }
 
     fn is_shortened_to(&self, routed: &Uri) -> bool {
-        self.path().ends_with(routed.path()) && self.query() == routed.query()
+        // What a router keeps for the handler shares its text with the target.
+        let same = |one: &str, other: &str| std::ptr::eq(one, other) || one == other;
+        let (path, shorter) = (self.path(), routed.path());
+        (std::ptr::eq(path, shorter) || path.ends_with(shorter))
+            && match (self.query(), routed.query()) {
+                (Some(one), Some(other)) => same(one, other),
+                (one, other) => one == other,
+            }
     }
 
     /// A typed request extension, where the framework has them.

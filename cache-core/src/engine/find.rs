@@ -9,6 +9,7 @@ use super::seek::{self, Miss, Next, Resolved, Seek, variant_key};
 use crate::entry::Entry;
 use crate::head::RequestHead;
 use crate::key::Key;
+use crate::key::vary::Presented;
 use crate::policy::freshness::Freshness;
 #[cfg(feature = "mutants")]
 use crate::policy::freshness::freshness;
@@ -28,10 +29,10 @@ impl Route {
             Err(reason) => return Resolved::Forward(Miss::unknown(reason, key)),
         };
         // Most searches end with what they find first.
-        if let Lookup::Found(entry, _) = &found
-            && let Some(state) = seek::serves(rules, head, entry, cache.clock.now())
+        let selects = |stored: &Presented| stored.matches(head, rules.vary_values);
+        if let Some(state) = seek::serves(rules, head, selects, &found, cache.clock.now())
+            && let Lookup::Found(entry, _) = found
         {
-            let entry = entry.clone();
             self.remember(planned, &entry, &known_before);
             return Resolved::Serve(entry, state);
         }

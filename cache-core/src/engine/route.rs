@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
 
-use http::{Extensions, HeaderMap, Method, Response, StatusCode, Uri};
+use http::{Extensions, HeaderMap, HeaderName, Method, Response, StatusCode, Uri};
 
 use super::cache::{Cache, Inner};
 use super::reply::{self, How, Reply};
 use super::seek::{self, Next, Resolved, Seek};
 use super::spawn::Lifeline;
 use crate::body::ReplyBody;
+use crate::entry::Entry;
 use crate::field::notes::Noted;
 use crate::head::{Extracted, RequestHead};
+use crate::key::vary::{Presented, Presenting};
 use crate::policy::derive;
+use crate::policy::freshness::Freshness;
 use crate::policy::plan::{self, Planned};
 use crate::policy::rules::KeySource;
 use crate::policy::{KeyFunction, Policy, PolicyError, Rules};
@@ -131,16 +135,59 @@ impl Route {
             Err(reason) => return Step::Forward(Pending(State::Bypass(reason))),
         };
         let generation = cache.flights.generation(&planned.key);
-        match self.try_seek(&planned, head) {
+        let now = cache.clock.now();
+        let Some(found) = cache.store.try_lookup_at(&planned.key, &[], now) else {
+            return Step::Forward(Pending(State::Planned(planned)));
+        };
+        // Most searches end with what they find first.
+        let selects = |stored: &Presented| stored.matches(head, rules.vary_values);
+        if let Some(state) = seek::serves(rules, head, selects, &found, now)
+            && let Lookup::Found(entry, _) = found
+        {
+            return self.hit(head, entry, &state);
+        }
+        // Many others with what is found in the record's place.
+        let next =
+            seek::nominated_in(&found).map(|names| self.of_variant(&planned, names, head, now));
+        let next = match next {
+            Some(Ok(step)) => return step,
+            Some(Err(found)) => found,
+            None => None,
+        };
+        match self.try_seek(&planned, head, (found, next), now) {
             None => Step::Forward(Pending(State::Planned(planned))),
-            Some(Resolved::Serve(entry, state)) => {
-                cache.counters.hits.one();
-                Step::Reply(self.answer(head, entry, &state, How::Fresh))
-            }
+            Some(Resolved::Serve(entry, state)) => self.hit(head, entry, &state),
             Some(resolved) => {
                 Step::Forward(Pending(State::Resolved(Box::new((planned, resolved, generation)))))
             }
         }
+    }
+
+    /// The answer for what the request presents for these fields; otherwise what was found there.
+    fn of_variant(
+        &self,
+        planned: &Planned,
+        names: &[HeaderName],
+        head: &RequestHead<'_>,
+        now: SystemTime,
+    ) -> Result<Step, Option<Lookup>> {
+        let Shared { cache, rules, .. } = &*self.shared;
+        let presenting = Presenting::of(names, head);
+        let key = planned.key.variant_of(presenting.digest(rules.vary_values));
+        let found = cache.store.try_lookup_at(&key, &[], now).ok_or(None)?;
+        let selects = |stored: &Presented| presenting.matches(stored, rules.vary_values);
+        if let Some(state) = seek::serves(rules, head, selects, &found, now)
+            && let Lookup::Found(entry, _) = found
+        {
+            return Ok(self.hit(head, entry, &state));
+        }
+        Err(Some(found))
+    }
+
+    #[inline]
+    fn hit(&self, head: &RequestHead<'_>, entry: Entry, state: &Freshness) -> Step {
+        self.shared.cache.counters.hits.one();
+        Step::Reply(self.answer(head, entry, state, How::Fresh))
     }
 
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<(), Reason> {
@@ -175,38 +222,23 @@ impl Route {
         derive::derive(rules, head, custom, body)
     }
 
-    fn try_seek(&self, planned: &Planned, head: &RequestHead<'_>) -> Option<Resolved> {
+    /// The search behind what was found under the primary key, and under that of the variant.
+    fn try_seek(
+        &self,
+        planned: &Planned,
+        head: &RequestHead<'_>,
+        (mut found, mut of_variant): (Lookup, Option<Lookup>),
+        now: SystemTime,
+    ) -> Option<Resolved> {
         let Shared { cache, rules, .. } = &*self.shared;
-        let mut found = cache.store.try_lookup(&planned.key, &[])?;
-        let now = cache.clock.now();
-        // Most searches end with what they find first.
-        if let Lookup::Found(entry, ticket) = found {
-            if let Some(state) = seek::serves(rules, head, &entry, now) {
-                return Some(Resolved::Serve(entry, state));
-            }
-            found = Lookup::Found(entry, ticket);
-        }
-        // Or with what is found in the record's place.
-        let mut found_next = None;
-        if let Lookup::Found(record, _) = &found
-            && let Some(variant) = seek::named_by(rules, record, planned, head)
-        {
-            let found = cache.store.try_lookup(&variant, &[])?;
-            if let Lookup::Found(entry, _) = &found
-                && let Some(state) = seek::serves(rules, head, entry, now)
-            {
-                return Some(Resolved::Serve(entry.clone(), state));
-            }
-            found_next = Some(found);
-        }
         let mut seek = Seek::new(rules, planned, Arc::default());
         seek.first(head);
         loop {
             match seek.step(rules, head, found, now) {
                 Next::Look(next) => {
-                    found = match found_next.take() {
+                    found = match of_variant.take() {
                         Some(found) => found,
-                        None => cache.store.try_lookup(&next, &[])?,
+                        None => cache.store.try_lookup_at(&next, &[], now)?,
                     };
                 }
                 Next::Done(resolved) => return Some(resolved),
@@ -219,8 +251,8 @@ impl Route {
     pub(crate) fn answer(
         &self,
         head: &RequestHead<'_>,
-        entry: crate::entry::Entry,
-        state: &crate::policy::freshness::Freshness,
+        entry: Entry,
+        state: &Freshness,
         how: How,
     ) -> Reply {
         let Shared { cache, rules, .. } = &*self.shared;
@@ -232,8 +264,8 @@ impl Route {
     pub(crate) fn reply(
         &self,
         head: &RequestHead<'_>,
-        entry: &crate::entry::Entry,
-        state: &crate::policy::freshness::Freshness,
+        entry: &Entry,
+        state: &Freshness,
         how: How,
     ) -> Response<ReplyBody> {
         let Shared { cache, rules, .. } = &*self.shared;

@@ -10,7 +10,7 @@ use crate::entry::{Content, Entry, StoredHead};
 use crate::field::cache_control::CacheControl;
 use crate::head::RequestHead;
 use crate::key::canonical::{Canonical, Part};
-use crate::key::vary::{VariantRecord, variant};
+use crate::key::vary::{Presented, VariantRecord, variant};
 use crate::key::{Digest, Key};
 use crate::policy::Rules;
 use crate::policy::freshness::{self, Freshness, Use, usable};
@@ -234,15 +234,19 @@ impl Seek {
     }
 }
 
-/// How old an entry is that is to be served to this request, whatever else may be found.
+/// How old an entry is that is to be served to this request, whatever else may be found. `selects` says
+/// whether the request presents the same values of nominated fields.
+#[inline]
 pub(crate) fn serves(
     rules: &Rules,
     head: &RequestHead<'_>,
-    entry: &Entry,
+    selects: impl FnOnce(&Presented) -> bool,
+    found: &Lookup,
     now: SystemTime,
 ) -> Option<Freshness> {
+    let Lookup::Found(entry, _) = found else { return None };
     let stored = entry.response()?;
-    if !selected(stored, head, rules.vary_values) {
+    if !stored.presented.is_empty() && !selects(&stored.presented) {
         return None;
     }
     let (state, usage) = judged(rules, head, stored, now);
@@ -254,19 +258,14 @@ fn selected(stored: &StoredHead, head: &RequestHead<'_>, values: VaryValues) -> 
     stored.presented.is_empty() || stored.presented.matches(head, values)
 }
 
-/// The key of a request's variant, if this is a record of nominated fields: where a search looks
-/// next.
-pub(crate) fn named_by(
-    rules: &Rules,
-    record: &Entry,
-    planned: &Planned,
-    head: &RequestHead<'_>,
-) -> Option<Key> {
-    let names = variants(record)?.names();
-    let key = || variant_key(planned.key, names, false, head, rules.vary_values);
-    (!names.is_empty()).then(key)
+/// The fields that tell the variants apart, if this is a record of them: where a search looks next is
+/// the key of what the request presents for these.
+pub(crate) fn nominated_in(found: &Lookup) -> Option<&[HeaderName]> {
+    let Lookup::Found(record, _) = found else { return None };
+    Some(variants(record)?.names()).filter(|names| !names.is_empty())
 }
 
+#[inline]
 fn judged(
     rules: &Rules,
     head: &RequestHead<'_>,

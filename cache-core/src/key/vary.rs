@@ -68,38 +68,69 @@ impl Asked for RequestHead<'_> {
 /// The digest of a request's values for the nominated fields.
 #[must_use]
 pub fn variant(names: &[HeaderName], request: &impl Asked, values: VaryValues) -> Digest {
-    let parts = &mut [None; memo::PARTS];
-    if !names.iter().any(is_secret)
-        && let Some(parts) = few_parts(names, request, parts)
-    {
+    Presenting::of(names, request).digest(values)
+}
+
+/// What a request presents for the nominated fields. It is looked for once, if they are few and none
+/// has several lines.
+#[derive(Debug)]
+pub(crate) struct Presenting<'a, R> {
+    names: &'a [HeaderName],
+    request: &'a R,
+    only: Option<[NameAndLine<'a>; FEW]>,
+}
+
+type NameAndLine<'a> = [memo::Part<'a>; 2];
+
+const FEW: usize = memo::PARTS / 2;
+
+impl<'a, R: Asked> Presenting<'a, R> {
+    #[inline]
+    pub(crate) fn of(names: &'a [HeaderName], request: &'a R) -> Self {
+        Self { names, request, only: only_lines(names, request) }
+    }
+
+    /// The digest of all of it.
+    pub(crate) fn digest(&self, values: VaryValues) -> Digest {
+        let made = || written(self.names, self.request, values).digest();
+        let parts = self.parts().filter(|_| !self.names.iter().any(is_secret));
+        let Some(parts) = parts else { return made() };
         let purpose = match values {
             VaryValues::Exact => Purpose::EXACT_VARIANT,
             VaryValues::Normalised => Purpose::NORMALISED_VARIANT,
         };
-        let made = || Ok::<_, Infallible>(written(names, request, values).digest());
-        let Ok(digest) = memo::digest(purpose, parts, made);
-        return digest;
+        let Ok(digest) =
+            memo::digest(purpose, parts.as_flattened(), || Ok::<_, Infallible>(made()));
+        digest
     }
-    written(names, request, values).digest()
+
+    /// Whether the stored values are the same; see [`Presented::matches`].
+    #[inline]
+    pub(crate) fn matches(&self, stored: &Presented, by: VaryValues) -> bool {
+        self.parts().is_some_and(|parts| stored.are(self.names, parts))
+            || stored.matches(self.request, by)
+    }
+
+    #[inline]
+    fn parts(&self) -> Option<&[NameAndLine<'a>]> {
+        self.only.as_ref()?.get(..self.names.len())
+    }
 }
 
-/// Each name with its line, if there are few and none has several lines.
 #[inline]
-fn few_parts<'p, 'a>(
+fn only_lines<'a>(
     names: &'a [HeaderName],
     request: &'a impl Asked,
-    parts: &'p mut [memo::Part<'a>; memo::PARTS],
-) -> Option<&'p [memo::Part<'a>]> {
-    for (number, name) in names.iter().enumerate() {
-        let [to_name, to_line] = parts.get_mut(number * 2..)?.first_chunk_mut()?;
+) -> Option<[NameAndLine<'a>; FEW]> {
+    let mut only = [[None; 2]; FEW];
+    for (name, to) in names.iter().zip(only.get_mut(..names.len())?) {
         let mut lines = request.lines_of(name);
-        *to_name = Some(name.as_str().as_bytes());
-        *to_line = lines.next();
+        *to = [Some(name.as_str().as_bytes()), lines.next()];
         if lines.next().is_some() {
             return None;
         }
     }
-    parts.get(..names.len() * 2)
+    Some(only)
 }
 
 /// The bytes whose digest it is.
@@ -167,6 +198,22 @@ impl Presented {
                         |own| list_value::of_lines(name, request.lines_of(name)) == Some(own),
                     )
         })
+    }
+
+    /// Whether these are the only lines of the same fields in the same order.
+    #[inline]
+    fn are(&self, names: &[HeaderName], lines: &[NameAndLine<'_>]) -> bool {
+        let own = self.fields();
+        let same =
+            |((own, values), (name, [_, line])): (&(HeaderName, Vec<Bytes>), (_, &[_; 2]))| {
+                own == name
+                    && match (values.as_slice(), line) {
+                        ([], None) => true,
+                        ([value], Some(line)) => value == line,
+                        _ => false,
+                    }
+            };
+        own.len() == lines.len() && own.iter().zip(names.iter().zip(lines)).all(same)
     }
 
     /// The names, sorted.
@@ -291,6 +338,31 @@ mod tests {
                     assert_eq!(variant(&names, a, by) == variant(&names, b, by), i == j);
                     assert_eq!(variant(&names, a, by), written(&names, a, by).digest());
                     assert_eq!(Presented::take(&names, a).matches(b, by), i == j);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_read_once_is_what_the_request_says() {
+        let names = ["accept", "cookie", "x-a", "x-b", "x-c"].map(HeaderName::from_static);
+        let all = [
+            map(&[]),
+            map(&[("accept", ""), ("cookie", "a=1"), ("x-b", "b")]),
+            map(&[("x-a", "a"), ("x-a", "b"), ("x-c", "c")]),
+        ];
+        for request in &all {
+            for count in 0..=names.len() {
+                let (nominated, _) = names.split_at(count);
+                let presenting = Presenting::of(nominated, request);
+                for by in [VaryValues::Exact, VaryValues::Normalised] {
+                    assert_eq!(presenting.digest(by), written(nominated, request, by).digest());
+                    // Also where others are stored than were read.
+                    let others = all.iter().flat_map(|other| [(other, nominated), (other, &names)]);
+                    for (other, stored) in others {
+                        let stored = Presented::take(stored, other);
+                        assert_eq!(presenting.matches(&stored, by), stored.matches(request, by));
+                    }
                 }
             }
         }
