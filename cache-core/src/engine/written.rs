@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use http::{HeaderValue, StatusCode};
 
 use crate::clock::{from_unix_millis, unix_millis};
+use crate::entry::usual;
 use crate::reason::Forwarded;
 
 /// How many pairs of values a thread remembers.
@@ -37,7 +38,7 @@ impl CacheId {
 /// `Age`, and what the cache says of a fresh hit with so many seconds left; `write` must depend on
 /// `cache` and `left` alone.
 pub(crate) fn hit(cache: CacheId, age: u64, left: u64, write: impl Fn() -> HeaderValue) -> Values {
-    let both = || (HeaderValue::from(age), write());
+    let both = || (usual::number(age), write());
     let known = |hits: &RefCell<Written<_, _, PLACES>>| {
         hits.borrow_mut().get(age, (cache.0, age, left), both)
     };

@@ -12,6 +12,7 @@ use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
 use super::fields::{OwnField, StoredFields, table_of};
 use super::packed::{self, Name};
+use super::usual;
 use crate::field::conditional::Tag;
 use crate::threads;
 
@@ -112,6 +113,13 @@ impl Laid {
         fields.copy_if(|_| true, &mut table);
         if length > 0 && !table.contains_key(CONTENT_LENGTH) {
             table.append(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        if number.is_some() {
+            for value in table.values_mut() {
+                if let Some(usual) = usual::value(value) {
+                    *value = usual;
+                }
+            }
         }
         let varying = own.iter().filter(|field| field.always.is_none()).count();
         let (own, etag, of_not_modified) = (own.len(), Tag::of(&table), OnceLock::new());
@@ -337,6 +345,10 @@ mod tests {
         super::laid(fields, own, length, None, Varying::default)
     }
 
+    fn laid_once(fields: &StoredFields, own: &Arc<[OwnField]>) -> Option<Arc<Laid>> {
+        Answer { fields, own, length: 7, said: None, values: Varying::default }.once()
+    }
+
     impl Known {
         /// A table whose values nobody asks for.
         fn any(
@@ -517,6 +529,21 @@ mod tests {
         let laid = Known(Vec::new()).any(&StoredFields::from(map), &own, 7).unwrap();
         assert_eq!(laid.number(false), None);
         assert!(laid.whole()["x-secret"].is_sensitive());
+    }
+
+    #[test]
+    fn usual_values_of_what_is_remembered_are_the_same_values() {
+        let own = own();
+        let mut map = map("\"a\"");
+        map.append("accept-ranges", HeaderValue::from_static("bytes"));
+        map.append("vary", HeaderValue::from_static("accept"));
+        map.append("vary", HeaderValue::from_static("origin"));
+        let fields = StoredFields::read(StoredFields::from(&map).packed().clone()).unwrap();
+        let (remembered, once) =
+            (Known(Vec::new()).any(&fields, &own, 7), laid_once(&fields, &own));
+        let (remembered, once) = (remembered.unwrap(), once.unwrap());
+        assert!(remembered.number(false).is_some() && once.number(false).is_none());
+        assert!(remembered.whole().iter().eq(once.whole().iter()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod names;
 mod packed;
 mod packing;
 mod times;
+pub(crate) mod usual;
 
 use std::time::{Duration, SystemTime};
 

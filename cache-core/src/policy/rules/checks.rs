@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 
 use super::{DownstreamValue, KeySource, StatusField};
 use crate::engine::CACHE_STATUS;
+use crate::entry::usual;
 use crate::key::vary::MAX_NOMINATED;
 use crate::policy::error::PolicyError;
 use crate::policy::setting::{
@@ -275,12 +276,14 @@ pub(super) fn status_header(spec: &Spec) -> Result<Option<StatusField>, PolicyEr
         return Err(PolicyError::new(field, setting.name, "says something else of a message"));
     }
     Ok(Some(StatusField {
-        name,
+        name: usual::name(name),
         hit: value(field, &setting.hit)?,
         miss: value(field, &setting.miss)?,
     }))
 }
 
 fn value(field: &'static str, text: &str) -> Result<HeaderValue, PolicyError> {
-    HeaderValue::from_str(text).map_err(|_| PolicyError::new(field, text, "is not a field value"))
+    HeaderValue::from_str(text)
+        .map(usual::setting)
+        .map_err(|_| PolicyError::new(field, text, "is not a field value"))
 }
