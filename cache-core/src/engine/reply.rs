@@ -9,7 +9,7 @@ use super::cache::Inner;
 use super::partial;
 use super::status::{self, Seconds, Story};
 use crate::body::ReplyBody;
-use crate::entry::{Entry, Laid, Said, StoredHead, Varying, laid};
+use crate::entry::{Entry, Laid, Standing, StoredHead, Varying, laid};
 use crate::field::conditional;
 use crate::field::notes::Noted;
 use crate::head::RequestHead;
@@ -171,7 +171,7 @@ fn lies_ready(
     rules: &Rules,
     request: &RequestHead<'_>,
     entry: &Entry,
-    said: Option<Said>,
+    said: Option<Standing>,
     values: impl Fn() -> Varying,
 ) -> Option<Made> {
     if !rules.leaves_downstream() || request.has(Noted::Range) {

@@ -7,7 +7,7 @@ use http::header::{CACHE_CONTROL, EXPIRES, HeaderMap, HeaderName, HeaderValue, S
 
 use super::cache::Inner;
 use super::written;
-use crate::entry::{Entry, Said, Varying};
+use crate::entry::{Entry, Standing, Varying};
 use crate::key::Key;
 use crate::policy::Rules;
 use crate::policy::freshness::Freshness;
@@ -64,10 +64,10 @@ pub(crate) fn of_hit(
 /// What those of them follow from that are not always the same in the answers that lie ready; `None`
 /// where it is more than that.
 #[inline]
-pub(crate) fn said(rules: &Rules, state: &Freshness, story: Story) -> Option<Said> {
+pub(crate) fn said(rules: &Rules, state: &Freshness, story: Story) -> Option<Standing> {
     match (rules.cache_status, story) {
         (CacheStatusRule::Plain | CacheStatusRule::Off, Story::Hit { ttl, why_stale: None }) => {
-            Some(Said { age: state.age_in_seconds(), seconds_left: ttl.0 })
+            Some(Standing { age: state.age_in_seconds(), seconds_left: ttl.0 })
         }
         _ => None,
     }

@@ -46,13 +46,13 @@ pub(crate) struct Laid {
     /// Tells the remembered ones of a process apart.
     number: Option<u64>,
     /// What the values that are not always the same follow from, as they are now.
-    said: Option<Said>,
+    said: Option<Standing>,
 }
 
 /// What the values of those of the cache's own fields follow from that are not always the same, for
 /// answers of one route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct Standing {
     /// In seconds.
     pub(crate) age: u64,
     pub(crate) seconds_left: i64,
@@ -68,7 +68,7 @@ pub(crate) fn laid(
     fields: &StoredFields,
     own: &Arc<[OwnField]>,
     length: usize,
-    said: Option<Said>,
+    said: Option<Standing>,
     values: impl Fn() -> Varying,
 ) -> Option<Arc<Laid>> {
     let answer = Answer { fields, own, length, said, values };
@@ -80,7 +80,7 @@ struct Answer<'a, V> {
     fields: &'a StoredFields,
     own: &'a Arc<[OwnField]>,
     length: usize,
-    said: Option<Said>,
+    said: Option<Standing>,
     values: V,
 }
 
@@ -127,7 +127,7 @@ impl Laid {
     }
 
     /// Writes the values that are not always the same.
-    fn say(&mut self, said: Option<Said>, values: Varying) {
+    fn say(&mut self, said: Option<Standing>, values: Varying) {
         if let Some(table) = self.of_not_modified.get_mut() {
             write(table, values.clone());
         }
@@ -180,7 +180,7 @@ impl Laid {
     }
 
     /// The same with other values, for an answer while another one has this table.
-    fn saying(&self, said: Option<Said>, values: Varying) -> Self {
+    fn saying(&self, said: Option<Standing>, values: Varying) -> Self {
         let (table, of_not_modified) = (self.table.clone(), self.of_not_modified.clone());
         let etag = self.etag.clone();
         let mut copy = Self { table, of_not_modified, etag, number: None, ..*self };
@@ -357,7 +357,7 @@ mod tests {
             own: &Arc<[OwnField]>,
             length: usize,
         ) -> Option<Arc<Laid>> {
-            let said = Some(Said { age: 0, seconds_left: 0 });
+            let said = Some(Standing { age: 0, seconds_left: 0 });
             self.get(&Answer { fields, own, length, said, values: Varying::default })
         }
     }
@@ -451,9 +451,9 @@ mod tests {
     fn what_is_not_always_the_same_is_said_anew() {
         let (own, fields) = (own(), made("\"a\""));
         let written = std::cell::Cell::new(0);
-        let said = |age| Some(Said { age, seconds_left: 9 });
+        let said = |age| Some(Standing { age, seconds_left: 9 });
         let mut known = Known(Vec::new());
-        let mut ask = |said: Option<Said>, age: u64| {
+        let mut ask = |said: Option<Standing>, age: u64| {
             let values = || {
                 written.set(written.get() + 1);
                 [Some(HeaderValue::from(age)), Some(HeaderValue::from_static("hit"))]

@@ -17,7 +17,7 @@ use triomphe::ThinArc;
 
 pub(crate) use self::fields::OwnField;
 pub use self::fields::StoredFields;
-pub(crate) use self::laid::{Laid, Said, Varying, laid};
+pub(crate) use self::laid::{Laid, Standing, Varying, laid};
 pub(crate) use self::packing::Packing;
 pub(crate) use self::times::Times;
 use crate::clock::{from_unix_millis, unix_millis};
