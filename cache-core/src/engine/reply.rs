@@ -59,7 +59,7 @@ pub struct ReadyFields {
 
 /// What the lines of an answer say that are others in other answers; to be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Says(Said);
+pub struct Says(Standing);
 
 impl Reply {
     /// The status.

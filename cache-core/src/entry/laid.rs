@@ -195,7 +195,7 @@ impl Laid {
     }
 
     /// What these values follow from, if that is all that they follow from.
-    pub(crate) const fn says(&self) -> Option<Said> {
+    pub(crate) const fn says(&self) -> Option<Standing> {
         self.said
     }
 
