@@ -62,7 +62,7 @@ fn a_name_with_a_quotation_mark_comes_back() {
     headers.append(HeaderName::from_static("x-\"quoted\""), HeaderValue::from_static("a"));
     let head = entry.response().unwrap();
     let head = StoredHead::new(head.status, headers, head.life(), head.presented.clone());
-    let (tags, body) = (entry.tags().clone(), entry.body().clone());
+    let (tags, body) = (entry.tags().into(), entry.body().clone());
     let content = Content::Response(head);
     let entry = Entry::new(entry.key(), tags, entry.keep_until(), content, body);
     let bytes = encode(&entry, stamp).unwrap();
