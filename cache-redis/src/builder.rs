@@ -116,7 +116,8 @@ impl RedisStoreBuilder {
 
     /// How long a lookup, ticket or put may take in all, default 200 ms; one try of one shard of
     /// an invalidation, too. Keep it below the engine's `store_timeout`, so that the circuit
-    /// breaker sees what fails.
+    /// breaker sees what fails. A socket by which nothing comes for so long, and at least 500 ms, while
+    /// calls wait is closed (without TLS).
     pub const fn with_response_limit(mut self, limit: Duration) -> Self {
         self.settings.response_limit = limit;
         self

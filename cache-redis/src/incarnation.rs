@@ -14,7 +14,8 @@
 //! use). So a connection reads `INFO server` and `INFO replication` before its first use, and
 //! keeps what they said for as long as the socket lives; no `CLIENT GETNAME` is needed. Two things
 //! can still change behind a living socket: the server may be demoted (every pipeline therefore
-//! ends with `WAIT 0 0`, which replicas refuse), and it may be demoted and promoted again, its data
+//! ends with `WAIT 0 0`, which replicas refuse; lookups that are written together share one, see
+//! `connection/wire/batch.rs`), and it may be demoted and promoted again, its data
 //! rolled back in between (the replication id changes: `INFO replication` is sent along in the
 //! pipeline once per `proof_interval`, and after every time-out).
 

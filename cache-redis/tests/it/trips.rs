@@ -73,9 +73,9 @@ async fn one_trip_each_on_a_cluster() {
         assert!(matches!(found, Lookup::Found(_, Some(_))));
         trips.push((miss, put, proxied.trips()));
     }
-    // Once in 32 puts a sweep of the indexes goes beside the requests.
+    // Once in 32 puts a sweep goes beside the requests, of three indexes with two trips each.
     let more = trips.iter().filter(|trips| **trips != (1, 1, 1)).count();
-    assert!(more <= 2, "miss, put, hit: {trips:?}");
+    assert!(more <= 6, "miss, put, hit: {trips:?}");
 }
 
 /// A proof falls due within a hit and costs no further trip.
