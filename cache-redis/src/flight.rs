@@ -23,12 +23,23 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
     where
         W: Future<Output = T> + Send + 'static,
     {
-        let mut outcome = self.board(work)?;
-        let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| Fault::Stopped)?;
-        outcome.clone().ok_or(Fault::Stopped)
+        Ok(self.join_known(work).await?.0)
     }
 
-    fn board<W>(&self, work: impl FnOnce() -> W) -> Result<watch::Receiver<Option<T>>, Fault>
+    /// The same, and whether the work was in flight before.
+    pub(crate) async fn join_known<W>(&self, work: impl FnOnce() -> W) -> Result<(T, bool), Fault>
+    where
+        W: Future<Output = T> + Send + 'static,
+    {
+        let (mut outcome, was_in_flight) = self.board(work)?;
+        let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| Fault::Stopped)?;
+        Ok((outcome.clone().ok_or(Fault::Stopped)?, was_in_flight))
+    }
+
+    fn board<W>(
+        &self,
+        work: impl FnOnce() -> W,
+    ) -> Result<(watch::Receiver<Option<T>>, bool), Fault>
     where
         W: Future<Output = T> + Send + 'static,
     {
@@ -36,7 +47,7 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         if let Some(flying) = current.as_ref()
             && flying.has_changed().is_ok()
         {
-            return Ok(flying.clone());
+            return Ok((flying.clone(), true));
         }
         let runtime = Handle::try_current()
             .map_err(|_| Fault::Unsupported("a runtime other than tokio".to_owned()))?;
@@ -48,6 +59,6 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
             let outcome = work.await;
             let _ = tell.send(Some(outcome));
         });
-        Ok(outcome)
+        Ok((outcome, false))
     }
 }

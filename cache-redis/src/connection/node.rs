@@ -70,7 +70,7 @@ impl Node {
         if let Some(conn) = slot.live() {
             return Ok(conn);
         }
-        let dialled = slot.dialling.join(|| {
+        let dial = || {
             let node = Arc::clone(self);
             async move {
                 let conn = Arc::new(Conn::open(&node.dial, &node.address).await?);
@@ -79,8 +79,12 @@ impl Node {
                 }
                 Ok(conn)
             }
-        });
-        Box::pin(dialled).await?
+        };
+        match Box::pin(slot.dialling.join_known(dial)).await? {
+            // Whoever began it came when the server hung; it may go on by now.
+            (Err(Fault::TimedOut(_)), true) => Box::pin(slot.dialling.join(dial)).await?,
+            (dialled, _) => dialled,
+        }
     }
 
     /// A proven connection, if it can be had at once and needs no new proof `now`.
