@@ -1,5 +1,6 @@
 //! A route: a policy in force on a cache, and the first, synchronous half of a request's way.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
@@ -147,13 +148,13 @@ impl Route {
             return self.hit(head, entry, &state);
         }
         // Many others with what is found in the record's place.
-        let next =
-            seek::nominated_in(&found).map(|names| self.of_variant(&planned, names, head, now));
-        let next = match next {
-            Some(Ok(step)) => return step,
-            Some(Err(found)) => found,
-            None => None,
-        };
+        let mut next = None;
+        if let Some(names) = seek::nominated_in(&found) {
+            match self.of_variant(&planned, names, head, now) {
+                ControlFlow::Break(answered) => return answered,
+                ControlFlow::Continue(found) => next = found,
+            }
+        }
         match self.try_seek(&planned, head, (found, next), now) {
             None => Step::Forward(Pending(State::Planned(planned))),
             Some(Resolved::Serve(entry, state)) => self.hit(head, entry, &state),
@@ -170,18 +171,20 @@ impl Route {
         names: &[HeaderName],
         head: &RequestHead<'_>,
         now: SystemTime,
-    ) -> Result<Step, Option<Lookup>> {
+    ) -> ControlFlow<Step, Option<Lookup>> {
         let Shared { cache, rules, .. } = &*self.shared;
         let presenting = Presenting::of(names, head);
         let key = planned.key.variant_of(presenting.digest(rules.vary_values));
-        let found = cache.store.try_lookup_at(&key, &[], now).ok_or(None)?;
+        let Some(found) = cache.store.try_lookup_at(&key, &[], now) else {
+            return ControlFlow::Continue(None);
+        };
         let selects = |stored: &Presented| presenting.matches(stored, rules.vary_values);
         if let Some(state) = seek::serves(rules, head, selects, &found, now)
             && let Lookup::Found(entry, _) = found
         {
-            return Ok(self.hit(head, entry, &state));
+            return ControlFlow::Break(self.hit(head, entry, &state));
         }
-        Err(Some(found))
+        ControlFlow::Continue(Some(found))
     }
 
     #[inline]

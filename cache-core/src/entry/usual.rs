@@ -134,7 +134,6 @@ const START_OF_THREE: usize = START_OF_TWO + 2 * 90;
 const START_OF_FOUR: usize = START_OF_THREE + 3 * 900;
 
 #[expect(clippy::indexing_slicing, reason = "at compile time")]
-#[expect(clippy::cast_possible_truncation, reason = "a digit")]
 const fn numbers() -> [u8; START_OF_FOUR + 4 * 9_000] {
     let mut digits = [0; START_OF_FOUR + 4 * 9_000];
     let (mut at, mut number, mut unit) = (0, 0, 1);
