@@ -10,27 +10,30 @@ use crate::field::notes::Noted;
 use crate::head::RequestHead;
 use crate::policy::plan::{self, Planned};
 use crate::reason::Reason;
-use crate::store::Lookup;
-
-/// No reason of any response's: the store is to be asked first.
-const NO_TICKET_YET: Reason = Reason::Absent;
+use crate::store::{Lookup, Ticket};
 
 impl Route {
     /// Everything that a run of the handler needs, a ticket above all.
     pub(super) async fn prepare(
         &self,
         planned: Planned,
-        miss: Miss,
+        mut miss: Miss,
         head: &RequestHead<'_>,
         background: bool,
     ) -> Box<Fill> {
-        let Shared { cache, rules, .. } = &*self.shared;
         let with_found = miss.ticket.is_some();
-        let mut fill = self.begin(planned, miss, head, background);
-        if fill.ticket.as_ref().err() == Some(&NO_TICKET_YET) {
-            let begun = ask(cache, "begin", cache.store.begin(&fill.miss.key)).await;
-            fill.ticket = begun.map(|ticket| ticket.valid_for(rules.max_fill));
-        }
+        let ticket = match (miss.ticket.take(), miss.reason) {
+            (Some(ticket), _) => Ok(ticket),
+            (None, Reason::StoreUnavailable | Reason::StoreTimeout | Reason::StoreError) => {
+                Err(miss.reason)
+            }
+            (None, _) if of_part(head, background) => Err(Reason::Range),
+            (None, _) => {
+                let cache = &self.shared.cache;
+                ask(cache, "begin", cache.store.begin(&miss.key)).await
+            }
+        };
+        let mut fill = self.begin(planned, miss, ticket, head, background);
         let Fill { ticket, miss, .. } = &mut *fill;
         // A ticket that came with the entry is no newer than the finding.
         if ticket.is_ok()
@@ -47,32 +50,25 @@ impl Route {
         fill
     }
 
-    /// What of it is there without asking the store: all of it, if the miss brought a ticket and
+    /// What of it is there without asking the store: all of it, if the miss brought the ticket and
     /// found nothing of a GET.
     pub(super) fn begin(
         &self,
         planned: Planned,
-        mut miss: Miss,
+        miss: Miss,
+        ticket: Result<Ticket, Reason>,
         head: &RequestHead<'_>,
         background: bool,
     ) -> Box<Fill> {
         let rules = &self.shared.rules;
         let reason = miss.reason;
-        let store_failed =
-            matches!(reason, Reason::StoreUnavailable | Reason::StoreTimeout | Reason::StoreError);
         let (tags, ticket) = match plan::tags(rules, head, &planned) {
             Err(reason) => {
                 self.complain(reason);
                 (Vec::new(), Err(reason))
             }
-            // The handler may answer in parts; and a part of something large is not fetched whole,
-            // but where what is whole already is to be refreshed.
-            Ok(tags) if head.has(Noted::Range) && !background => (tags, Err(Reason::Range)),
-            Ok(tags) => match miss.ticket.take() {
-                Some(ticket) => (tags, Ok(ticket.valid_for(rules.max_fill))),
-                None if store_failed => (tags, Err(reason)),
-                None => (tags, Err(NO_TICKET_YET)),
-            },
+            Ok(tags) if of_part(head, background) => (tags, Err(Reason::Range)),
+            Ok(tags) => (tags, ticket.map(|ticket| ticket.valid_for(rules.max_fill))),
         };
         Box::new(Fill { planned, reason, ticket, tags, lead: None, miss, background })
     }
@@ -90,4 +86,11 @@ impl Route {
         let fits = |stored: &StoredHead| stored.presented.matches(head, rules.vary_values);
         entry.response().is_some_and(fits).then_some(entry)
     }
+}
+
+/// Whether what the handler will say is not to be stored because a part is asked for. It may answer in
+/// parts; and a part of something large is not fetched whole, but where what is whole already is to be
+/// refreshed.
+fn of_part(head: &RequestHead<'_>, background: bool) -> bool {
+    head.has(Noted::Range) && !background
 }

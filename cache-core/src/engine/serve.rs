@@ -194,11 +194,15 @@ impl Route {
             state => return Err(Box::new(Start::Pending(state))),
         };
         let (planned, resolved, generation) = found;
-        let Resolved::Forward(miss) = resolved else {
+        let later = |planned, resolved| {
             let found = Box::new((planned, resolved, generation));
-            return Err(Box::new(Start::Pending(State::Resolved(found))));
+            Err(Box::new(Start::Pending(State::Resolved(found))))
         };
-        let mut fill = self.begin(planned, miss, head, false);
+        let Resolved::Forward(mut miss) = resolved else { return later(planned, resolved) };
+        let Some(ticket) = miss.ticket.take() else {
+            return later(planned, Resolved::Forward(miss));
+        };
+        let mut fill = self.begin(planned, miss, Ok(ticket), head, false);
         match self.board(&fill, generation, &mut Tries::default()) {
             Boarded::Run(lead, reason) => {
                 fill.board(lead, reason);
@@ -212,9 +216,7 @@ impl Route {
     /// Whether the handler is to be asked and nothing more need be known for that.
     fn is_plain(&self, resolved: &Resolved, head: &RequestHead<'_>) -> bool {
         let Resolved::Forward(miss) = resolved else { return false };
-        miss.ticket.is_some()
-            && miss.stored_get.is_none()
-            && !(self.shared.rules.honours_client() && only_if_cached(head))
+        miss.stored_get.is_none() && !(self.shared.rules.honours_client() && only_if_cached(head))
     }
 
     /// What the answer will come from.
