@@ -271,6 +271,8 @@ fn pipelined_answers_are_framed_as_http_1_wants_it() {
                 assert_eq!(framed, (length, None), "{place:?}");
             }
         }
+        // Not among those: actix-http 3.20 frames an answer by the last request that it has read, so
+        // that a bare handler's pipelined HEAD has a body, too.
         connection.send("HEAD /", &[], "");
         let head = connection.answer("HEAD /").unwrap();
         assert_eq!((head.cached(), head.field("content-length")), ("HIT", Some("5")));
