@@ -1,6 +1,7 @@
 //! One socket, and its proof of which server it reaches.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redis::aio::MultiplexedConnection;
@@ -133,16 +134,18 @@ impl Conn {
         outcome.inspect_err(|fault| self.failed(fault))
     }
 
-    /// Sends a lookup's commands without waiting for a place; see
-    /// [`Wire::try_look_up`](super::wire::Wire).
-    pub(crate) fn try_look_up(
+    /// Sends a lookup without waiting for a place; see [`Wire::try_look_up`](super::wire::Wire).
+    pub(crate) fn try_look_up<'w, W>(
         &self,
-        question: &Question,
-        replies: usize,
+        question: &Arc<Question>,
+        words: W,
         deadline: u64,
         write: impl FnOnce(&mut Vec<u8>),
-    ) -> Option<Replies> {
-        self.socket.try_look_up(question, replies, deadline, write)
+    ) -> Option<Replies>
+    where
+        W: ExactSizeIterator<Item = &'w str>,
+    {
+        self.socket.try_look_up(question, words, deadline, write)
     }
 
     /// Whether a large reply holds up those behind it.

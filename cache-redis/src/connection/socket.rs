@@ -1,6 +1,7 @@
 //! A physical connection: our own sharing of a plain one, the client library's of one with TLS.
 
 use std::io;
+use std::sync::Arc;
 
 use futures_util::future::select_ok;
 use redis::aio::MultiplexedConnection;
@@ -82,15 +83,18 @@ impl Socket {
     }
 
     /// See [`Wire::try_look_up`]. The library cannot.
-    pub(super) fn try_look_up(
+    pub(super) fn try_look_up<'w, W>(
         &self,
-        question: &Question,
-        replies: usize,
+        question: &Arc<Question>,
+        words: W,
         deadline: u64,
         write: impl FnOnce(&mut Vec<u8>),
-    ) -> Option<Replies> {
+    ) -> Option<Replies>
+    where
+        W: ExactSizeIterator<Item = &'w str>,
+    {
         match self {
-            Self::Wire(wire) => wire.try_look_up(question, replies, deadline, write),
+            Self::Wire(wire) => wire.try_look_up(question, words, deadline, write),
             Self::Library(_) => None,
         }
     }

@@ -37,10 +37,12 @@ impl Inner {
     pub(super) async fn lookup(&self, key: &Key, hints: &[Tag]) -> Result<Lookup, Fault> {
         let asked = hints.get(..MAX_TAGS).unwrap_or(hints);
         let (limit, shard) = (self.settings.response_limit, self.layout.shard(key));
-        let write = |out: &mut Vec<u8>| plain::write(out, &self.layout, shard, key, asked);
-        let sent = self.questions.of(shard).and_then(|question| {
-            self.topology.try_look_up(shard, limit, question, plain::replies(asked), write)
-        });
+        let write = |out: &mut Vec<u8>| plain::write(out, &self.layout, shard, key);
+        let words = asked.iter().map(Tag::as_str);
+        let sent = self
+            .questions
+            .of(shard)
+            .and_then(|question| self.topology.try_look_up(shard, limit, question, words, write));
         let Some(sent) = sent else {
             return Box::pin(self.within(self.lookup_anyhow(key, asked))).await;
         };

@@ -10,7 +10,7 @@ use crate::breaker::millis;
 use crate::connection::{Attempt, Conn, Question, Replies, Said, now_millis};
 use crate::error::Fault;
 
-/// Commands under way to a node that was a proven primary as they were sent.
+/// A lookup under way to a node that was a proven primary as they were sent.
 pub(crate) struct Sent {
     conn: Arc<Conn>,
     attempt: Attempt,
@@ -20,18 +20,21 @@ pub(crate) struct Sent {
 }
 
 impl Topology {
-    /// Sends to the shard's node what `write` appends, a lookup's commands with so many replies, and
-    /// its question, if all is as it mostly is: the node is known, connected and proved, and there is
-    /// room. Otherwise [`Self::call`] knows what to do. What is said comes with the socket's own proof
-    /// that a primary said it.
-    pub(crate) fn try_look_up(
+    /// Sends a lookup to the shard's node, what `write` appends and the question with these words, if
+    /// all is as it mostly is: the node is known, connected and proved, and there is room. Otherwise
+    /// [`Self::call`] knows what to do. What is said comes with the socket's own proof that a primary
+    /// said it.
+    pub(crate) fn try_look_up<'w, W>(
         self: &Arc<Self>,
         shard: u16,
         limit: Duration,
-        question: &Question,
-        replies: usize,
+        question: &Arc<Question>,
+        words: W,
         write: impl FnOnce(&mut Vec<u8>),
-    ) -> Option<Sent> {
+    ) -> Option<Sent>
+    where
+        W: ExactSizeIterator<Item = &'w str>,
+    {
         if self.closed.load(Ordering::Acquire) {
             return None;
         }
@@ -45,7 +48,7 @@ impl Topology {
             self.replicas_seen.store(true, Ordering::Relaxed);
         }
         self.confirm_beside(shard, &node);
-        let replies = conn.try_look_up(question, replies, sent + millis(limit), write)?;
+        let replies = conn.try_look_up(question, words, sent + millis(limit), write)?;
         Some(Sent { conn, attempt: node.attempt(sent), sent, limit, replies })
     }
 }

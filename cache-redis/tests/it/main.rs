@@ -27,6 +27,7 @@ mod suite;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+mod torn;
 mod torture;
 mod trips;
 mod worker;

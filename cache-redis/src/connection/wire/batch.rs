@@ -2,9 +2,10 @@
 //!
 //! What a lookup reads counts only if a primary said it. `WAIT 0 0` waits for nothing and is refused
 //! by whatever has a primary of its own, so it ends each pipeline. And each lookup needs its shard's
-//! state: epoch, incarnation, clock and floor. Both cost Redis more than the entry does. So lookups that
-//! are written together share them: first each asks for its entry and the marks of its tags, then
-//! the batch asks each of their *questions* once, and at last comes its one *proof*.
+//! state, epoch, incarnation, clock and floor, beside the marks of its tags. Both cost Redis more than
+//! the entry does. So lookups that are written together share them: first each asks for its entry,
+//! then comes one *question* for each of their shards, with the tags of all its lookups, and at last
+//! their one *proof*.
 //!
 //! **What the proof says of each, as a `WAIT` of its own did.** The server executes what comes by one
 //! socket in its order, so this one was executed after all reads of its batch. A server that had been
@@ -14,14 +15,10 @@
 //! `proof_interval`. Each read itself is as late as ever: it is executed after it was written, and
 //! that is after its lookup began.
 //!
-//! **Why the state may be read after the marks, in another command.** Entry, marks, state are read
-//! in this order. If the state has the entry's epoch, then that epoch was in force all the while:
-//! it was when the entry's ticket was issued, before the entry was read, and an epoch that was
-//! replaced never comes back, since each is random. The incarnation is written with the epoch and never
-//! changed. So the marks that were read are those of this epoch, and of this incarnation. A mark that had
-//! been trimmed by then had raised the floor first, and a floor never falls within an epoch: the one
-//! that is read later is at least as high. And a clock that is read later gives a miss a later
-//! ticket, before its handler runs all the same.
+//! **State and marks are one command's reply**, so they are of one instant, which is after the entry
+//! was read, as in a lookup that is sent alone. That is more than validity needs. But the ticket that
+//! comes with an entry is made of that clock: were it read later than the marks, an invalidation in
+//! between would leave a ticket with which what it invalidated is put again.
 //!
 //! **What nothing proves is told to nobody.** A lookup's replies are kept back until the proof of its
 //! own batch has been read and is a number. If the proof is refused, none of the batch gets its
@@ -34,19 +31,40 @@
 //! incarnation first.
 //!
 //! **A batch is bounded**, since its first lookup waits for its last: lookups that follow each other
-//! without any other call between them, which may take long or be large; [`MOST`]; and no more than
-//! have [`ROOM`] for their replies, as long as these are as the last ones were.
+//! without any other call between them, which may take long or be large; [`MOST`] of them, and about
+//! [`MOST_WORDS`]; and no more than have [`ROOM`] for their replies, as long as these are as the last
+//! ones were.
 
 use std::sync::Arc;
 
-/// A command with one reply, which lookups that ask the very same share.
-pub(crate) type Question = Arc<[u8]>;
+use super::words::{put_count, put_word};
+
+/// A command with one reply, an array, to which lookups that ask the very same add words of their own.
+#[derive(Debug)]
+pub(crate) struct Question {
+    packed: Vec<u8>,
+    words: usize,
+}
+
+impl Question {
+    pub(crate) fn new<'w, W: IntoIterator<Item = &'w str>>(words: W) -> Arc<Self> {
+        let mut question = Self { packed: Vec::new(), words: 0 };
+        for word in words {
+            put_word(&mut question.packed, word);
+            question.words += 1;
+        }
+        Arc::new(question)
+    }
+}
 
 /// What ends a batch, and has one reply.
 const PROOF: &[u8] = b"*3\r\n$4\r\nWAIT\r\n$1\r\n0\r\n$1\r\n0\r\n";
 
 /// The most lookups of a batch. One more share would save less than a thirtieth of a `WAIT`.
 const MOST: usize = 32;
+
+/// So many words added to questions end a batch, so that none of these keeps the server busy for long.
+const MOST_WORDS: usize = 256;
 
 /// The bytes of a batch's replies, as far as can be known.
 const ROOM: usize = 128 << 10;
@@ -56,29 +74,54 @@ const ROOM: usize = 128 << 10;
 pub(super) struct Batch {
     lookups: usize,
     most: usize,
-    questions: Vec<Question>,
+    words: usize,
+    asked: Vec<Asked>,
+}
+
+/// A question, and the words that lookups have added.
+#[derive(Debug)]
+struct Asked {
+    question: Arc<Question>,
+    words: usize,
+    packed: Vec<u8>,
+}
+
+/// Where a lookup's part of its batch's answers is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Which of the questions.
+    pub(super) question: usize,
+    /// How many words others have added before its own.
+    pub(super) before: usize,
 }
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { lookups: 0, most: MOST, questions: Vec::new() }
+        Self { lookups: 0, most: MOST, words: 0, asked: Vec::new() }
     }
 }
 
 impl Batch {
-    /// Takes in a lookup, and says which of its questions is this lookup's.
-    pub(super) fn add(&mut self, question: &Question) -> usize {
+    /// Takes in a lookup that asks this, with these words.
+    pub(super) fn add<'w, W>(&mut self, question: &Arc<Question>, words: W) -> Place
+    where
+        W: ExactSizeIterator<Item = &'w str>,
+    {
         self.lookups += 1;
-        let asked = self.questions.iter().position(|asked| Arc::ptr_eq(asked, question));
-        asked.unwrap_or_else(|| {
-            self.questions.push(Arc::clone(question));
-            self.questions.len() - 1
-        })
+        self.words += words.len();
+        let place = self.asked.iter().position(|asked| Arc::ptr_eq(&asked.question, question));
+        let place = place.unwrap_or_else(|| {
+            let question = Arc::clone(question);
+            self.asked.push(Asked { question, words: 0, packed: Vec::new() });
+            self.asked.len() - 1
+        });
+        let before = self.asked.get_mut(place).map_or(0, |asked| asked.add(words));
+        Place { question: place, before }
     }
 
     /// Whether it has to end before another lookup comes.
     pub(super) const fn is_full(&self) -> bool {
-        self.lookups >= self.most
+        self.lookups >= self.most || self.words >= MOST_WORDS
     }
 
     /// Appends what ends it, and begins another one. Says how many questions the proof follows; none
@@ -87,9 +130,12 @@ impl Batch {
         if std::mem::replace(&mut self.lookups, 0) == 0 {
             return None;
         }
-        let asked = self.questions.len();
-        for question in self.questions.drain(..) {
-            out.extend_from_slice(&question);
+        self.words = 0;
+        let asked = self.asked.len();
+        for Asked { question, words, packed } in self.asked.drain(..) {
+            put_count(out, question.words + words);
+            out.extend_from_slice(&question.packed);
+            out.extend_from_slice(&packed);
         }
         out.extend_from_slice(PROOF);
         Some(asked)
@@ -98,6 +144,16 @@ impl Batch {
     /// Replies of lookups have so many bytes, as a rule.
     pub(super) fn expect(&mut self, bytes: usize) {
         self.most = (ROOM / bytes.max(1)).clamp(1, MOST);
+    }
+}
+
+impl Asked {
+    /// Says how many words were there before.
+    fn add<'w, W: ExactSizeIterator<Item = &'w str>>(&mut self, words: W) -> usize {
+        let before = self.words;
+        self.words += words.len();
+        words.for_each(|word| put_word(&mut self.packed, word));
+        before
     }
 }
 
@@ -161,7 +217,7 @@ mod tests {
     #[test]
     fn a_batch_is_bounded_by_number_and_by_what_its_replies_will_have() {
         let (mut batch, mut out) = (Batch::default(), Vec::new());
-        let questions: [Question; 2] = [b"a"[..].into(), b"a"[..].into()];
+        let questions = [Question::new(["a"]), Question::new(["a"])];
         assert!(!batch.is_full());
         assert_eq!(batch.end(&mut out), None, "nothing, which needs no proof");
         for (bytes, most) in [(0, MOST), (1_700, MOST), (16 << 10, 8), (ROOM, 1), (8 << 20, 1)] {
@@ -169,14 +225,46 @@ mod tests {
             for number in 0..most {
                 assert!(!batch.is_full(), "{bytes} bytes each");
                 let question = number % 2;
-                assert_eq!(batch.add(&questions[question]), question);
+                let place = batch.add(&questions[question], [].into_iter());
+                assert_eq!(place, Place { question, before: 0 });
             }
             assert!(batch.is_full(), "{bytes} bytes each");
             let asked = most.min(2);
             assert_eq!(batch.end(&mut out), Some(asked));
-            assert_eq!(out, [&b"a".repeat(asked), PROOF].concat());
+            assert_eq!(out, [&b"*1\r\n$1\r\na\r\n".repeat(asked), PROOF].concat());
             out.clear();
             assert_eq!(batch.end(&mut out), None);
         }
+    }
+
+    #[test]
+    fn words_are_added_to_ones_own_question_and_end_a_batch() {
+        let (mut batch, mut out) = (Batch::default(), Vec::new());
+        let [one, other] = [Question::new(["ASK", "1"]), Question::new(["ASK", "2"])];
+        for (question, words, place) in [
+            (&one, &["a", "b"][..], (0, 0)),
+            (&other, &["c"], (1, 0)),
+            (&one, &[], (0, 2)),
+            (&one, &["d"], (0, 2)),
+            (&other, &["e"], (1, 1)),
+        ] {
+            let place = Place { question: place.0, before: place.1 };
+            assert_eq!(batch.add(question, words.iter().copied()), place);
+        }
+        assert_eq!(batch.end(&mut out), Some(2));
+        let (first, second) = ("ASK 1 a b d", "ASK 2 c e");
+        let packed = [first, second].map(|words| {
+            let words: Vec<_> = words.split(' ').collect();
+            let each = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len()));
+            format!("*{}\r\n{}", words.len(), each.collect::<String>()).into_bytes()
+        });
+        assert_eq!(out, [packed.concat().as_slice(), PROOF].concat());
+
+        batch.add(&one, std::iter::repeat_n("a", MOST_WORDS - 1));
+        assert!(!batch.is_full());
+        batch.add(&other, ["a"].into_iter());
+        assert!(batch.is_full());
+        batch.end(&mut out);
+        assert!(!batch.is_full());
     }
 }

@@ -28,6 +28,7 @@ mod scan;
 mod silence;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,6 +46,7 @@ pub(crate) use self::batch::Question;
 use self::driver::Driver;
 pub(crate) use self::queue::Said;
 use self::queue::{Kind, Waiting};
+pub(crate) use self::words::{begin_word, put_count, put_word};
 use crate::error::Fault;
 
 /// Calls that may wait for replies of one socket.
@@ -110,25 +112,38 @@ impl Wire {
         let Ok(place) = self.0.places.acquire_many(places).await else {
             return Err(self.0.lock().end.clone().unwrap_or_else(cut_off));
         };
-        let write = |out: &mut Vec<u8>| out.extend_from_slice(&packed);
-        let sent = self.0.push(None, place, replies, None, write)?;
+        let sent = self.0.push(place, replies, None, |state| {
+            state.end_batch();
+            state.out.extend_from_slice(&packed);
+            Kind::Pipeline
+        })?;
         let said = sent.await.map_err(|_| cut_off())??;
         parse(&said.own, replies)
     }
 
-    /// Sends what `write` appends, a lookup's commands with so many replies, and after them the
-    /// question, if there is a place at once. The replies come once they are proved to be a
-    /// primary's, otherwise [`Fault::Unproven`] does. At the deadline, in monotonic milliseconds,
-    /// waiting ends with [`Fault::TimedOut`].
-    pub(super) fn try_look_up(
+    /// Sends a lookup, if there is a place at once: what `write` appends, a command with one reply, and
+    /// the question with these words. What is said comes once it is proved to be a primary's,
+    /// otherwise [`Fault::Unproven`] does. At the deadline, in monotonic milliseconds, waiting ends
+    /// with [`Fault::TimedOut`].
+    pub(super) fn try_look_up<'w, W>(
         &self,
-        question: &Question,
-        replies: usize,
+        question: &Arc<Question>,
+        words: W,
         deadline: u64,
         write: impl FnOnce(&mut Vec<u8>),
-    ) -> Option<Replies> {
+    ) -> Option<Replies>
+    where
+        W: ExactSizeIterator<Item = &'w str>,
+    {
         let place = self.0.places.try_acquire().ok()?;
-        self.0.push(Some(question), place, replies, Some(deadline), write).ok()
+        let sent = self.0.push(place, 1, Some(deadline), |state| {
+            if state.batch.is_full() {
+                state.end_batch();
+            }
+            write(&mut state.out);
+            Kind::Lookup(state.batch.add(question, words))
+        });
+        sent.ok()
     }
 
     /// Whether nothing more can be sent.
@@ -167,24 +182,17 @@ impl Shared {
 
     fn push(
         &self,
-        question: Option<&Question>,
         place: SemaphorePermit<'_>,
         replies: usize,
         deadline: Option<u64>,
-        write: impl FnOnce(&mut Vec<u8>),
+        add: impl FnOnce(&mut State) -> Kind,
     ) -> Result<Replies, Fault> {
         let (caller, reply) = oneshot::channel();
         let mut state = self.lock();
         if let Some(fault) = &state.end {
             return Err(fault.clone());
         }
-        if question.is_none() || state.batch.is_full() {
-            state.end_batch();
-        }
-        write(&mut state.out);
-        let kind = question.map_or(Kind::Pipeline, |question| Kind::Lookup {
-            question: state.batch.add(question),
-        });
+        let kind = add(&mut state);
         state.calls.push(Waiting::new(kind, replies, caller, deadline, place.num_permits()));
         // The driver gives it back when the reply has come.
         place.forget();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::batch::Verdict;
+use super::batch::{Place, Verdict};
 use super::scan::Scan;
 use crate::error::Fault;
 
@@ -20,13 +20,15 @@ pub(crate) struct Said {
     pub(crate) own: Bytes,
     /// To a lookup: the reply to its question, which others share.
     pub(crate) shared: Bytes,
+    /// How much of that is for words of others, before its own.
+    pub(crate) before: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Waiting {
     scan: Scan,
     kind: Kind,
-    /// A lookup's own replies, until their proof has come.
+    /// A lookup's own reply, until its proof has come.
     unproved: Bytes,
     /// None once it has been told that it is too late, and for a proof.
     caller: Option<Caller>,
@@ -41,9 +43,8 @@ type Caller = oneshot::Sender<Result<Said, Fault>>;
 pub(super) enum Kind {
     /// Gets its replies at once.
     Pipeline,
-    /// Gets them when the proof behind it has come, with the answer to this one of its batch's
-    /// questions.
-    Lookup { question: usize },
+    /// Gets its reply when the proof behind it has come, with its part of the answers.
+    Lookup(Place),
     /// Asks for lookups before it.
     Question,
     /// Proves the lookups before it, and the answers to their questions.
@@ -85,7 +86,7 @@ impl Waiting {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     calls: VecDeque<Waiting>,
-    /// So many at the front are lookups that have their replies, but not their proof.
+    /// So many at the front are lookups that have their reply, but not their proof.
     unproved: usize,
     /// To the questions of their batch.
     answers: Vec<Bytes>,
@@ -126,7 +127,7 @@ impl Queue {
     pub(super) fn complete(&mut self, part: &mut Vec<u8>, rest: &[u8]) -> Result<usize, Fault> {
         let Some(call) = self.calls.get_mut(self.unproved) else { return Ok(0) };
         match call.kind {
-            Kind::Lookup { .. } => {
+            Kind::Lookup(_) => {
                 call.unproved = whole(part, rest);
                 let length = call.unproved.len();
                 let before = if self.usual == 0 { length } else { self.usual };
@@ -149,7 +150,7 @@ impl Queue {
             Kind::Pipeline => {
                 let places = call.places;
                 if let Some(call) = self.calls.remove(self.unproved) {
-                    call.tell(Ok(Said { own: whole(part, rest), shared: Bytes::new() }));
+                    call.tell(Ok(Said { own: whole(part, rest), ..Said::default() }));
                 }
                 Ok(places)
             }
@@ -161,12 +162,14 @@ impl Queue {
         for mut call in self.calls.drain(..std::mem::take(&mut self.unproved)) {
             places += call.places;
             let answer = match call.kind {
-                Kind::Lookup { question } => self.answers.get(question),
+                Kind::Lookup(place) => {
+                    self.answers.get(place.question).map(|answer| (answer.clone(), place.before))
+                }
                 Kind::Pipeline | Kind::Question | Kind::Proof => None,
             };
             let outcome = match (verdict, answer) {
-                (Verdict::Primary, Some(answer)) => {
-                    Ok(Said { own: std::mem::take(&mut call.unproved), shared: answer.clone() })
+                (Verdict::Primary, Some((shared, before))) => {
+                    Ok(Said { own: std::mem::take(&mut call.unproved), shared, before })
                 }
                 _ => Err(Fault::Unproven),
             };

@@ -20,7 +20,8 @@ fn look_up(wire: &Wire, text: &str) -> Replies {
 
 fn look_up_until(wire: &Wire, text: &str, deadline: u64) -> Replies {
     let packed = echo(text).get_packed_pipeline();
-    wire.try_look_up(&state(), 1, deadline, |out| out.extend_from_slice(&packed)).unwrap()
+    let write = |out: &mut Vec<u8>| out.extend_from_slice(&packed);
+    wire.try_look_up(state(), NO_WORDS.into_iter(), deadline, write).unwrap()
 }
 
 /// Reads a command of the client's.
@@ -47,7 +48,7 @@ async fn number(server: &mut DuplexStream) -> usize {
 /// What a lookup of `text` is told.
 fn said(text: &str) -> Said {
     let own = format!("${}\r\n{text}\r\n", text.len());
-    Said { own: own.into(), shared: Bytes::from_static(b"+state\r\n") }
+    Said { own: own.into(), shared: Bytes::from_static(b"+state\r\n"), before: 0 }
 }
 
 /// The end of a batch, as a primary says it.
@@ -203,24 +204,28 @@ async fn lookups_with_large_replies_do_not_wait_for_each_other() {
 #[tokio::test]
 async fn each_lookup_gets_the_answer_to_its_own_question() {
     let (wire, mut server) = pipe(1 << 20);
-    let questions: Vec<Question> =
-        (0..3).map(|n| format!("*1\r\n$2\r\nQ{n}\r\n").into_bytes().into()).collect();
+    let questions = ["Q0", "Q1", "Q2"].map(|name| Question::new([name]));
     let packed = echo("a").get_packed_pipeline();
-    let calls = [0, 1, 0, 2, 1].map(|n| {
+    // Whose question, its words, and how many come before them.
+    let lookups: [(usize, &[&str], usize); 5] =
+        [(0, &["a", "b"], 0), (1, &["c"], 0), (0, &[], 2), (2, &["d"], 0), (1, &["e"], 1)];
+    let calls = lookups.map(|(n, words, before)| {
         let write = |out: &mut Vec<u8>| out.extend_from_slice(&packed);
-        (n, wire.try_look_up(&questions[n], 1, u64::MAX, write).unwrap())
+        let words = words.iter().copied();
+        (n, before, wire.try_look_up(&questions[n], words, u64::MAX, write).unwrap())
     });
     for _ in &calls {
         assert_eq!(command(&mut server).await, ["ECHO", "a"]);
     }
-    for n in 0..3 {
-        assert_eq!(command(&mut server).await, [format!("Q{n}")]);
+    for words in ["Q0 a b", "Q1 c e", "Q2 d"] {
+        assert_eq!(command(&mut server).await.join(" "), words);
     }
     assert_eq!(command(&mut server).await, WAIT);
     let replies = ["$1\r\na\r\n".repeat(5).as_str(), "+0\r\n+1\r\n+2\r\n:0\r\n"].concat();
     say(&mut server, &replies).await;
-    for (n, call) in calls {
-        assert_eq!(call.await.unwrap().unwrap().shared, format!("+{n}\r\n"));
+    for (n, before, call) in calls {
+        let said = call.await.unwrap().unwrap();
+        assert_eq!((said.shared, said.before), (format!("+{n}\r\n").into(), before));
     }
 }
 

@@ -20,10 +20,13 @@ fn pipe(room: usize) -> (Arc<Wire>, DuplexStream) {
 }
 
 /// What lookups ask besides.
-fn state() -> Question {
-    static STATE: LazyLock<Question> = LazyLock::new(|| b"*1\r\n$5\r\nSTATE\r\n"[..].into());
-    Arc::clone(&STATE)
+fn state() -> &'static Arc<Question> {
+    static STATE: LazyLock<Arc<Question>> = LazyLock::new(|| Question::new(["STATE"]));
+    &STATE
 }
+
+/// A lookup adds none.
+const NO_WORDS: [&str; 0] = [];
 
 fn echo(text: &str) -> Pipeline {
     let mut pipe = Pipeline::new();
@@ -105,8 +108,9 @@ async fn until(reached: impl Fn() -> bool) {
 async fn waiting_ends_at_the_deadline_and_a_late_reply_goes_to_nobody_else() {
     let (wire, mut server) = pipe(1 << 10);
     let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
-    let late = wire.try_look_up(&state(), 1, now_millis() + 20, send).unwrap();
-    let second = wire.try_look_up(&state(), 1, now_millis() + 60_000, send).unwrap();
+    let late = wire.try_look_up(state(), NO_WORDS.into_iter(), now_millis() + 20, send).unwrap();
+    let second =
+        wire.try_look_up(state(), NO_WORDS.into_iter(), now_millis() + 60_000, send).unwrap();
     let outcome = tokio::time::timeout(Duration::from_secs(30), late).await.unwrap().unwrap();
     assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
     server.write_all(b"+first\r\n+second\r\n+state\r\n:0\r\n").await.unwrap();
@@ -119,10 +123,10 @@ async fn a_call_that_is_given_up_keeps_its_place_until_it_is_answered() {
     let (wire, mut server) = pipe(1 << 20);
     let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
     for _ in 0..PLACES {
-        drop(wire.try_look_up(&state(), 1, u64::MAX, send).unwrap());
+        drop(wire.try_look_up(state(), NO_WORDS.into_iter(), u64::MAX, send).unwrap());
     }
     assert!(
-        wire.try_look_up(&state(), 1, u64::MAX, send).is_none(),
+        wire.try_look_up(state(), NO_WORDS.into_iter(), u64::MAX, send).is_none(),
         "no more than there are places"
     );
     let patient = tokio::spawn(ask(Arc::clone(&wire), "after".to_owned()));
@@ -210,7 +214,10 @@ async fn replies_that_cannot_be_end_the_socket_for_all() {
             let ends = fault.is_disconnect() || matches!(fault, Fault::Protocol(_));
             assert!(ends, "{reply:.20?}: {fault:?}");
         }
-        assert!(wire.try_look_up(&state(), 1, u64::MAX, |_| ()).is_none(), "{reply:.20?}");
+        assert!(
+            wire.try_look_up(state(), NO_WORDS.into_iter(), u64::MAX, |_| ()).is_none(),
+            "{reply:.20?}"
+        );
     }
 }
 
@@ -229,7 +236,7 @@ async fn the_end_of_the_socket_is_told_to_all() {
     drop(server);
     assert!(call.await.unwrap().unwrap_err().is_disconnect());
     assert!(ask(Arc::clone(&wire), "b".to_owned()).await.unwrap_err().is_disconnect());
-    assert!(wire.try_look_up(&state(), 1, u64::MAX, |_| ()).is_none());
+    assert!(wire.try_look_up(state(), NO_WORDS.into_iter(), u64::MAX, |_| ()).is_none());
 }
 
 #[tokio::test]
@@ -259,7 +266,7 @@ async fn waiting_ends_at_the_deadline_behind_what_cannot_be_written() {
     }
     assert!(wire.is_held_up(), "others take another socket");
     let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
-    let late = wire.try_look_up(&state(), 1, now_millis() + 20, send).unwrap();
+    let late = wire.try_look_up(state(), NO_WORDS.into_iter(), now_millis() + 20, send).unwrap();
     let outcome = tokio::time::timeout(Duration::from_secs(30), late).await.unwrap().unwrap();
     assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
     stuck.abort();

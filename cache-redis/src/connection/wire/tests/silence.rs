@@ -20,11 +20,11 @@ async fn it_is_closed_when_nothing_comes_for_long() {
     let call = tokio::spawn(ask(Arc::clone(&wire), "a".to_owned()));
     tokio::task::yield_now().await;
     // Although the alarm is set for later already.
-    let hurried = wire.try_look_up(&state(), 1, now_millis() + 20, send).unwrap();
+    let hurried = wire.try_look_up(state(), NO_WORDS.into_iter(), now_millis() + 20, send).unwrap();
     let outcome = soon(hurried).await.unwrap();
     assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
     assert!(!wire.has_ended());
-    let patient = wire.try_look_up(&state(), 1, u64::MAX, send).unwrap();
+    let patient = wire.try_look_up(state(), NO_WORDS.into_iter(), u64::MAX, send).unwrap();
     assert!(soon(call).await.unwrap().unwrap_err().is_disconnect());
     assert!(soon(patient).await.unwrap().unwrap_err().is_disconnect());
     assert!(wire.has_ended());
@@ -36,7 +36,11 @@ async fn it_is_closed_when_callers_give_up_one_by_one() {
     let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
     let giving_up = async {
         while !wire.has_ended() {
-            let Some(call) = wire.try_look_up(&state(), 1, now_millis() + 50, send) else { break };
+            let Some(call) =
+                wire.try_look_up(state(), NO_WORDS.into_iter(), now_millis() + 50, send)
+            else {
+                break;
+            };
             assert!(call.await.unwrap().is_err());
         }
     };
