@@ -55,10 +55,10 @@ pub(super) struct Driver<S> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Armed {
     No,
-    /// A deadline, or silence before it. Those that come later are later.
+    /// The first deadline. Those that come later are later.
     Deadline,
-    /// No call had a deadline.
-    Silence,
+    /// The end of the server's time, in monotonic milliseconds.
+    Silence(u64),
 }
 
 /// What came of looking for calls.
@@ -168,13 +168,16 @@ impl<S> Driver<S> {
         if !tokio::task::coop::has_budget_remaining() {
             return Ok(());
         }
-        if self.armed == Armed::Silence && self.queue.due().is_some() {
+        if let Armed::Silence(end) = self.armed
+            && self.queue.due().is_some_and(|due| due < end)
+        {
             self.armed = Armed::No;
         }
         while self.armed == Armed::No || self.alarm.as_ref().is_some_and(|alarm| alarm.is_elapsed())
         {
             let now = now_millis();
-            if std::mem::replace(&mut self.armed, Armed::No) != Armed::No {
+            let rung = std::mem::replace(&mut self.armed, Armed::No);
+            if rung != Armed::No {
                 self.queue.expire(now);
             }
             if self.queue.is_empty() {
@@ -182,12 +185,16 @@ impl<S> Driver<S> {
                 return Ok(());
             }
             let end = self.silence.end(now);
-            if end <= now {
+            // An alarm for something else says nothing of the time since: this process may have stood
+            // still, and what came meanwhile be unread. With one's own alarm sockets are looked at.
+            if end <= now && matches!(rung, Armed::Silence(_)) {
                 return Err(Fault::io(io::ErrorKind::TimedOut.into()));
             }
-            let due = self.queue.due();
-            self.armed = if due.is_some() { Armed::Deadline } else { Armed::Silence };
-            let until = due.map_or(end, |due| due.min(end));
+            let (armed, until) = match self.queue.due() {
+                Some(due) if due < end => (Armed::Deadline, due),
+                _ => (Armed::Silence(end), end.max(now + 1)),
+            };
+            self.armed = armed;
             let at = Instant::now() + Duration::from_millis(until.saturating_sub(now));
             let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
             alarm.as_mut().reset(at);

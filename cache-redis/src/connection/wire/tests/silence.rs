@@ -76,3 +76,46 @@ async fn no_call_no_silence() {
     }
     assert!(!wire.has_ended());
 }
+
+/// Its reply is there before its time is over, but nobody looks: handlers block the thread.
+#[tokio::test]
+async fn it_stays_open_when_it_is_us_who_stood_still() {
+    use std::io::{Read as _, Write as _};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut bytes = [0; 1024];
+        assert!(socket.read(&mut bytes).unwrap() > 0);
+        std::thread::sleep(Duration::from_millis(250));
+        socket.write_all(b"+a\r\n+state\r\n:0\r\n").unwrap();
+        // Until the other end is closed.
+        assert_eq!(socket.read(&mut bytes).unwrap(), 0);
+    });
+    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let wire = Wire::start(socket, Duration::from_millis(500)).unwrap();
+    let at = tokio::time::Instant::now() + Duration::from_millis(200);
+    // So many before and behind the socket's task that they take the rest of its time.
+    let block = || {
+        tokio::spawn(async move {
+            tokio::time::sleep_until(at).await;
+            std::thread::sleep(Duration::from_millis(60));
+        })
+    };
+    let mut handlers: Vec<_> = (0..6).map(|_| block()).collect();
+    tokio::task::yield_now().await;
+    let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
+    let call = wire.try_look_up(state(), NO_WORDS.into_iter(), now_millis() + 200, send).unwrap();
+    tokio::task::yield_now().await;
+    handlers.extend((0..6).map(|_| block()));
+    // In time or not.
+    let _ = soon(call).await.unwrap();
+    for handler in handlers {
+        handler.await.unwrap();
+    }
+    until(|| wire.0.places.available_permits() == PLACES).await;
+    assert!(!wire.has_ended());
+    drop(wire);
+    tokio::task::spawn_blocking(|| server.join()).await.unwrap().unwrap();
+}
