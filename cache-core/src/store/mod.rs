@@ -153,7 +153,8 @@ pub enum Guarantee {
 #[non_exhaustive]
 pub enum Lookup {
     /// A valid entry within its `keep_until`; whether it is fresh is the engine's decision. With
-    /// it, if it cost nothing, a ticket to replace it.
+    /// it, if it cost nothing, a ticket to replace it, whose clock is no later than that by which the
+    /// entry was found to be valid: otherwise, what is invalidated in between is put again with it.
     Found(Entry, Option<Ticket>),
     /// Nothing usable; a ticket whose stamp was read inside the call.
     Miss(Ticket),

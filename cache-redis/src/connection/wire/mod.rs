@@ -18,8 +18,8 @@
 //! fails no write for a quarter of an hour. So one by which nothing at all has come for as long as
 //! [`Wire::start`] was told, while calls wait, is closed. That time begins when the alarm is set, so
 //! it may take twice as long. A server that is merely slow (a long script, a fork) loses its sockets,
-//! too; no socket is closed before it was silent for so long, so from each of a node's
-//! sockets it sees no more than one new connection in that time.
+//! too; no socket is closed before it was silent for so long, and what opens new ones has limits of
+//! its own.
 
 mod batch;
 mod driver;
