@@ -45,15 +45,13 @@ pub(crate) fn start<H: Household>(household: &Arc<H>, bell: &Arc<Bell>) {
 }
 
 fn run<H: Household>(household: &Weak<H>, bell: &Bell) {
-    loop {
+    // Before the first piece of work too: the thread may start late.
+    while !bell.is_stopped() {
         // The temporary strong reference may be the last one; it is dropped at the semicolon.
         let Some(more) = household.upgrade().map(|household| household.tidy()) else { return };
         if more {
             // Let those whose locks we take come first.
             thread::yield_now();
-            if bell.is_stopped() {
-                return;
-            }
         } else if bell.rest() {
             return;
         }
