@@ -272,9 +272,10 @@ fn judged(
     stored: &StoredHead,
     now: SystemTime,
 ) -> (Freshness, Use) {
-    let state = freshness::at(stored.times(), now);
+    let times = stored.times();
+    let state = freshness::at(&times, now);
     let client = rules.honours_client().then(|| CacheControl::of_request(head.headers()));
-    (state, usable(stored.times(), stored.must_validate(), &state, client.as_ref()))
+    (state, usable(&times, stored.must_validate(), &state, client.as_ref()))
 }
 
 fn variants(entry: &Entry) -> Option<&VariantRecord> {

@@ -19,6 +19,7 @@ pub(crate) use self::fields::OwnField;
 pub use self::fields::StoredFields;
 pub(crate) use self::laid::{Laid, Standing, Varying, laid};
 pub(crate) use self::packing::Packing;
+use self::times::Rare;
 pub(crate) use self::times::Times;
 use crate::clock::{from_unix_millis, unix_millis};
 use crate::key::vary::{Presented, VariantRecord};
@@ -69,7 +70,10 @@ pub struct StoredHead {
     /// The entity tag was made here; the handler does not know it.
     pub etag_is_ours: bool,
     must_validate: bool,
-    times: Times,
+    // Beside the small things above, which a struct of their own could not be.
+    fresh_for: u32,
+    stored_at: u64,
+    rare: Option<Rare>,
 }
 
 impl StoredHead {
@@ -86,18 +90,29 @@ impl StoredHead {
         presented: Presented,
     ) -> Self {
         let must_validate = life.must_validate;
-        Self { status, headers, presented, etag_is_ours: false, must_validate, times: life.into() }
+        let (stored_at, fresh_for, rare) = Times::from(life).keep();
+        Self {
+            status,
+            headers,
+            presented,
+            etag_is_ours: false,
+            must_validate,
+            fresh_for,
+            stored_at,
+            rare,
+        }
     }
 
     /// How long, and how far beyond, the response may be served.
     #[must_use]
     pub fn life(&self) -> Life {
-        Life { must_validate: self.must_validate, ..Life::from(&self.times) }
+        Life { must_validate: self.must_validate, ..Life::from(self.times()) }
     }
 
     /// The times of its life.
-    pub(crate) const fn times(&self) -> &Times {
-        &self.times
+    #[inline]
+    pub(crate) fn times(&self) -> Times {
+        Times::take(self.stored_at, self.fresh_for, self.rare.as_ref())
     }
 
     /// Whether it must not be served once it is stale, whatever the request allows.
@@ -109,7 +124,7 @@ impl StoredHead {
     #[must_use]
     pub fn with_life(mut self, life: Life) -> Self {
         self.must_validate = life.must_validate;
-        self.times = life.into();
+        (self.stored_at, self.fresh_for, self.rare) = Times::from(life).keep();
         self
     }
 }
@@ -174,11 +189,11 @@ impl ValueHead {
     /// How long the value may be used.
     #[must_use]
     pub fn life(&self) -> Life {
-        (&self.times).into()
+        self.times.into()
     }
 
-    pub(crate) const fn times(&self) -> &Times {
-        &self.times
+    pub(crate) const fn times(&self) -> Times {
+        self.times
     }
 }
 

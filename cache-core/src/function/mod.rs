@@ -214,8 +214,8 @@ impl Function {
         if head.codec != self.codec.id() {
             return (None, Use::None);
         }
-        let state = freshness::at(head.times(), self.cache.inner.clock.now());
-        (self.codec.decode(entry.body()), usable(head.times(), false, &state, None))
+        let state = freshness::at(&head.times(), self.cache.inner.clock.now());
+        (self.codec.decode(entry.body()), usable(&head.times(), false, &state, None))
     }
 
     fn entry<T: Serialize>(&self, plan: &Plan, value: &T) -> Result<Entry, Reason> {

@@ -65,12 +65,12 @@ pub fn freshness(life: &Life, now: SystemTime) -> Freshness {
 /// The age of what has these times.
 #[inline]
 pub(crate) fn at(times: &Times, now: SystemTime) -> Freshness {
-    let resident = unix_millis(now).saturating_sub(times.stored_at());
-    let age = times.initial_age().saturating_add(resident);
+    let resident = unix_millis(now).saturating_sub(times.stored_at);
+    let age = times.initial_age.saturating_add(resident);
     Freshness {
         age,
-        remaining: times.fresh_for().saturating_sub(age),
-        staleness: age.saturating_sub(times.fresh_for()),
+        remaining: times.fresh_for.saturating_sub(age),
+        staleness: age.saturating_sub(times.fresh_for),
     }
 }
 
@@ -119,9 +119,9 @@ pub(crate) fn usable(
     }
     if state.is_fresh() {
         Use::Serve
-    } else if state.staleness < times.stale_while_revalidate() {
+    } else if state.staleness < times.stale_while_revalidate {
         Use::ServeAndRefresh
-    } else if state.staleness < times.stale_if_error() {
+    } else if state.staleness < times.stale_if_error {
         Use::OnlyOnError
     } else {
         Use::None
