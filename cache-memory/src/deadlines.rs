@@ -70,9 +70,9 @@ impl Deadlines {
     ///
     /// Rounded down on both sides, so a slot is taken when its `keep_until` is surely past. With a
     /// limit it may be so when the span is over: no more than that many slots of the present span
-    /// are looked at.
+    /// are looked at, in all.
     pub(crate) fn take_due(&self, now: u64, limit: usize) -> Vec<Arc<Slot>> {
-        let mut taken = Vec::new();
+        let (mut taken, mut looks) = (Vec::new(), limit);
         for stripe in self.stripes.iter() {
             let mut spans = lock(stripe);
             while taken.len() < limit
@@ -88,7 +88,7 @@ impl Deadlines {
                         taken.extend(member.slot());
                     }
                 } else {
-                    take_past(members, now, limit, &mut taken);
+                    looks -= take_past(members, now, looks.min(limit - taken.len()), &mut taken);
                 }
                 if members.is_empty() {
                     first.remove();
@@ -135,18 +135,18 @@ impl Default for Walk {
     }
 }
 
-/// Takes out those that are past, of the last `limit` ones.
-fn take_past(members: &mut Members, now: u64, limit: usize, taken: &mut Vec<Arc<Slot>>) {
+/// Takes out those that are past, of the last `looks` ones. Says how many were looked at.
+fn take_past(members: &mut Members, now: u64, looks: usize, taken: &mut Vec<Arc<Slot>>) -> usize {
     let length = members.len();
-    for at in (length.saturating_sub(limit)..length).rev() {
+    let first = length.saturating_sub(looks);
+    for at in (first..length).rev() {
         let slot = members.at(at).and_then(|member| member.slot());
-        if let Some(slot) = slot.filter(|slot| millis_of(slot) < now)
-            && taken.len() < limit
-        {
+        if let Some(slot) = slot.filter(|slot| millis_of(slot) < now) {
             members.remove(&slot, place);
             taken.push(slot);
         }
     }
+    length - first
 }
 
 fn span_of(slot: &Slot) -> u64 {

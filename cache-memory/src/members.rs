@@ -40,8 +40,8 @@ pub(crate) enum IntoIter {
     Many(vec::IntoIter<Member>),
 }
 
-/// Lists of less than so many places keep them.
-const SHRINKS: usize = 128;
+/// Lists of at most so many places keep them.
+const KEPT: usize = 8;
 
 impl Members {
     pub(crate) const fn is_empty(&self) -> bool {
@@ -139,15 +139,17 @@ impl Members {
         }
     }
 
-    /// Gives back what a list does not need any more.
+    /// Gives back what a list does not need any more, at a constant cost per removal. Many lists are
+    /// long at first and short for long: of a second's entries only a few are asked for again.
     fn tidy(&mut self) {
         let Self::Many(list) = self else { return };
         let list = &mut list.0;
-        if list.is_empty() {
-            *self = Self::None;
-        } else if list.capacity() > SHRINKS && list.len() < list.capacity() / 8 {
-            // Bounded waste after a mass of evictions, at a constant cost per removal.
-            list.shrink_to(list.len() * 2);
+        match list.len() {
+            0 | 1 => *self = list.pop().map_or(Self::None, Self::One),
+            length if list.capacity() > KEPT && length < list.capacity() / 4 => {
+                list.shrink_to(length * 2);
+            }
+            _ => {}
         }
     }
 }
@@ -205,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_set_grows_and_shrinks_through_all_its_forms() {
-        for size in [1, 2, 5, 10 * SHRINKS] {
+        for size in [1, 2, 5, 1_000] {
             let slots: Vec<_> = (0..size).map(|_| slot()).collect();
             let mut members = Members::default();
             for slot in &slots {
@@ -223,6 +225,28 @@ mod tests {
             }
             assert!(members.is_empty(), "{size}");
         }
+    }
+
+    #[test]
+    fn a_list_gives_back_the_room_of_those_who_left() {
+        let slots: Vec<_> = (0..100).map(|_| slot()).collect();
+        let mut members = Members::default();
+        slots.iter().for_each(|slot| members.insert(slot, &slot.due));
+        for (gone, slot) in slots.iter().enumerate() {
+            let (length, room) = match &members {
+                Members::Many(list) => (list.0.len(), list.0.capacity()),
+                Members::None | Members::One(_) => (members.len(), members.len()),
+            };
+            assert_eq!(length, slots.len() - gone);
+            assert!(room <= KEPT.max(4 * length + 3), "{room} places for {length}");
+            assert!(members.remove(slot, place));
+        }
+        assert!(members.is_empty());
+        members.insert(&slots[0], &slots[0].due);
+        members.insert(&slots[1], &slots[1].due);
+        // The one that stays knows its place.
+        assert!(members.remove(&slots[0], place));
+        assert!(members.remove(&slots[1], place));
     }
 
     #[test]
