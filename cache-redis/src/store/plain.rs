@@ -55,7 +55,11 @@ pub(super) struct Plain {
 
 /// Reads them; `None` if anything in them is out of the ordinary.
 pub(super) fn read(said: &Said, tags: usize, here: Incarnation) -> Option<Plain> {
-    let found = found(&said.own)?;
+    let found = match said.own.strip_prefix(b"$") {
+        Some(rest) => Some(said.own.slice_ref(string(rest)?)),
+        None if said.own == b"_\r\n"[..] => None,
+        None => return None,
+    };
     let mut scores = Scores::read(&said.shared)?;
     let behind = scores.missing.checked_sub(RESERVED.len() + said.before + tags)?;
     let mut next = || scores.next();
@@ -67,14 +71,11 @@ pub(super) fn read(said: &Said, tags: usize, here: Incarnation) -> Option<Plain>
     (scores.missing == behind).then_some(Plain { found, reading })
 }
 
-/// The reply to `GET`.
-fn found(reply: &Bytes) -> Option<Option<Bytes>> {
-    let Some(rest) = reply.strip_prefix(b"$") else {
-        return (&reply[..] == b"_\r\n").then_some(None);
-    };
-    let (length, rest) = number(rest)?;
-    let (found, rest) = rest.split_at_checked(length)?;
-    (rest == b"\r\n").then(|| Some(reply.slice_ref(found)))
+/// A string after its `$`, if nothing follows it.
+fn string(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = number(bytes)?;
+    let (string, rest) = rest.split_at_checked(length)?;
+    (rest == b"\r\n").then_some(string)
 }
 
 /// The reply to one `ZMSCORE`; ends early where something is no score.
