@@ -50,7 +50,8 @@ enum Made {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadyFields {
-    /// No other fields of this process have this number.
+    /// No other fields of this process have this number. For [`threads::place`](crate::threads::place)
+    /// it is as good as counted: answers of one kind take the places in turn.
     pub number: u64,
     /// What those lines say that are others in other answers: with the same number and the same of
     /// this, all lines are the same. `None` where only the lines themselves tell.

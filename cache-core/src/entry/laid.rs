@@ -199,9 +199,10 @@ impl Laid {
         self.said
     }
 
-    /// What tells one of the two apart from all others, if it will be met again.
+    /// What tells one of the two apart from all others, if it will be met again. Those of a 304 count
+    /// down from the highest number, so that the low bits of both are spread evenly.
     pub(crate) fn number(&self, not_modified: bool) -> Option<u64> {
-        Some(self.number? * 2 + u64::from(not_modified))
+        self.number.map(|number| if not_modified { !number } else { number })
     }
 }
 
@@ -407,6 +408,19 @@ mod tests {
         let (taken, own) = (StoredFields::from(taken), own());
         for _ in 0..3 {
             assert!(laid(&taken, &own, 0).is_none());
+        }
+    }
+
+    #[test]
+    fn answers_of_one_kind_take_all_places_by_their_number() {
+        let (own, places) = (own(), 16);
+        for not_modified in [false, true] {
+            let mut taken = [0; 16];
+            for number in 100..116 {
+                let laid = Laid::of(&made("\"a\""), &own, 7, Some(number)).unwrap();
+                taken[threads::place(laid.number(not_modified).unwrap(), places)] += 1;
+            }
+            assert_eq!(taken, [1; 16]);
         }
     }
 
