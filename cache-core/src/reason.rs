@@ -51,8 +51,11 @@ reasons! {
     Query = "query",
     /// The request asks for a part of the representation.
     Range = "range",
-    /// The route lies inside another cached route, which caches for both.
+    /// The route lies inside another cached route of the same cache, which caches for both.
     Nested = "nested",
+    /// The route lies inside a cached route of another cache, whose copy its own cache could not
+    /// invalidate: neither stores the answer.
+    OtherCache = "other-cache",
     /// The handler validated another response than the stored one.
     OtherValidator = "other-validator",
     /// A placeholder of the key or of a tag has no value.
@@ -207,6 +210,7 @@ impl From<Reason> for Forwarded {
             | Reason::KeyFailed
             | Reason::Query
             | Reason::Nested
+            | Reason::OtherCache
             | Reason::UnknownPlaceholder
             | Reason::RequestBody
             | Reason::RequestNoStore => Self::Bypass,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::engine::written::CacheId;
 use crate::tag::{MAX_TAGS, Tag, TagError};
 
 /// A handle through which a handler speaks to the cache about the response it is making. Cheap to
@@ -10,7 +11,11 @@ use crate::tag::{MAX_TAGS, Tag, TagError};
 ///
 /// On a route without a cache, or for a request that bypasses it, the wishes have no effect.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes(Arc<Mutex<WishList>>);
+pub struct Wishes {
+    list: Arc<Mutex<WishList>>,
+    /// The cache that may store the response, and whose invalidations reach it then.
+    cache: Option<CacheId>,
+}
 
 /// The wishes themselves.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +33,16 @@ pub(crate) struct WishList {
 }
 
 impl Wishes {
+    /// Those for a response that this cache may store.
+    pub(crate) fn of(cache: CacheId) -> Self {
+        Self { cache: Some(cache), ..Self::default() }
+    }
+
+    /// Whether it is this cache that may store the response.
+    pub(crate) fn are_of(&self, cache: CacheId) -> bool {
+        self.cache == Some(cache)
+    }
+
     /// Adds a tag to the stored response.
     ///
     /// # Errors
@@ -93,6 +108,6 @@ impl Wishes {
 
     fn with<R>(&self, change: impl FnOnce(&mut WishList) -> R) -> R {
         // No code of others runs under the lock, so a poisoned list is whole.
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.list.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

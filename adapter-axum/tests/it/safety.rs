@@ -71,6 +71,23 @@ async fn a_route_inside_a_cached_router_leaves_the_caching_to_it() {
 }
 
 #[tokio::test]
+async fn what_a_route_of_another_cache_answers_is_stored_by_neither() {
+    let (outer, inner) = (cache(), cache());
+    let app = Router::new()
+        .route("/a", get(|| async { "x" }).layer(inner.layer(minute().tag("inner")).unwrap()))
+        .layer(outer.layer(minute()).unwrap());
+    for _ in 0..2 {
+        let answer = wire::get(&app, "/a").await;
+        assert_eq!(answer.cache(), "");
+        let stories: Vec<_> = answer.headers.get_all("cache-status").iter().collect();
+        assert!(stories[0].to_str().unwrap().ends_with("fwd=bypass; detail=other-cache"));
+        assert!(stories[1].to_str().unwrap().ends_with("detail=handler"));
+        inner.invalidate_tags(["inner"]).await.unwrap();
+    }
+    assert_eq!((outer.stats().stored, inner.stats().stored), (0, 0));
+}
+
+#[tokio::test]
 async fn an_inner_route_that_would_not_store_keeps_the_outer_one_from_it() {
     let cache = cache();
     let app = Router::new()

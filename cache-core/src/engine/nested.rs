@@ -1,7 +1,8 @@
 //! A route inside the fill of another one.
 //!
 //! It does not cache, but what it says still holds: the outer route hears of its tags and its life,
-//! and stores nothing that it would not store itself.
+//! and stores nothing that it would not store itself, nor anything that the inner route's cache
+//! could not invalidate.
 
 use http::StatusCode;
 
@@ -35,7 +36,8 @@ impl Route {
         let fields = plan::changed_fields(rules, &kept.headers, false, Validators::default());
         let changes = Changes { fields, wishes: None };
         let asked = cache.clock.now();
-        let served = self.bypass(origin, Reason::Nested, changes, life).await?;
+        let reason = if outer.are_of(cache.id) { Reason::Nested } else { Reason::OtherCache };
+        let served = self.bypass(origin, reason, changes, life).await?;
         let response = ResponseHead::new(served.response.status(), served.response.headers());
         let times = Times { asked, answered: cache.clock.now() };
         // A 304 confirms a response that was judged when it was stored.
@@ -52,7 +54,12 @@ impl Route {
     /// done: its tags and its life; and that nothing is to be stored where it would not, or where
     /// the answer depends on what the outer key cannot know.
     async fn confide(&self, outer: &Wishes, head: &RequestHead<'_>) {
-        let rules = &self.shared.rules;
+        let Shared { cache, rules, .. } = &*self.shared;
+        // An invalidation by the inner route's cache, which knows the tags, would not reach what
+        // another one keeps.
+        if !outer.are_of(cache.id) {
+            return outer.refuse();
+        }
         // The outer route would serve its copy without asking the guards, to whomever; and what a
         // key function or a condition has read of the request is anybody's guess. `vary`,
         // `authorization` and `cookies` reach the outer route through `Vary`.
@@ -64,7 +71,7 @@ impl Route {
             let planned = self.derive(head, None, None)?;
             plan::tags(rules, head, &planned)
         });
-        let now = self.shared.cache.clock.now();
+        let now = cache.clock.now();
         let lifetime = match self.lifetime(head).await {
             Ok(Some(lifetime)) => lifetime.from(now).map(Some),
             Ok(None) => match &rules.lifetime {

@@ -132,7 +132,7 @@ impl Route {
         let unknown = SystemTime::UNIX_EPOCH;
         Box::new(Run {
             kept: Kept::of(head, rules.code.store_if.is_some()),
-            wishes: Wishes::default(),
+            wishes: Wishes::of(self.shared.cache.id),
             lifetime: Ok(None),
             times: Times { asked: unknown, answered: unknown },
         })
