@@ -80,14 +80,14 @@ impl Cache {
     /// # Errors
     ///
     /// A setting that cannot be, with its value: also a template with a placeholder, as nothing in
-    /// front of an application is known by name.
+    /// front of an application is known by name; and under `http` an `authorization` that neither
+    /// this policy nor the application's sets, as its default there is not safe in front.
     pub fn front<P>(&self, policy: P) -> Result<CacheFront, PolicyError>
     where
         P: TryInto<Policy>,
         PolicyError: From<P::Error>,
     {
-        let policy: Policy = policy.try_into()?.params::<String>([]);
-        Ok(CacheFront::new(Route::new::<Policy>(&self.0, policy)?))
+        Ok(CacheFront::new(Route::in_front(&self.0, policy)?))
     }
 
     /// A cached resource. As the path is known, a template that names a placeholder which the

@@ -46,17 +46,44 @@ use crate::service;
 /// [`Cache::layer`](crate::Cache::layer) has a place among the others, and guards; take it where
 /// one of them is to have its say for each request.
 ///
-/// What is private stays so by the rules of every placement: a request with `Authorization` or with
-/// cookies is not answered from the cache, nor is its answer stored, unless the policy says
-/// otherwise; nor is an answer stored that sets cookies or says `private` or `no-store`. What other
-/// fields (an API key in `X-Api-Key`), the peer's address or a certificate decide, the cache does
-/// not know here: name such a field in the policy's `vary`, do not cache these paths, or put the
-/// cache inside. A guarded layer inside the application keeps its answers to itself in this
-/// placement as well.
+/// # What is private
+///
+/// By the rules of every placement, a request with `Authorization` or with cookies is not answered
+/// from the cache, nor is its answer stored, unless the policy says otherwise; nor is an answer
+/// stored that sets cookies or says `private` or `no-store`. Where the policy says otherwise, this
+/// placement differs from one inside of the middleware that authenticates:
+///
+/// * `authorization: rfc`, the default under `http`: **an answer that was authorized for one client and
+///   says `public`, `must-revalidate` or `s-maxage` goes to everybody, also to those whom the middleware
+///   would refuse** (RFC 9111 §3.5). So `http` is refused at build here until `authorization` is set:
+///   set `bypass`, or `.wrap` the layer inside of the middleware that authenticates; set `rfc` only
+///   where such answers are for everybody.
+/// * `authorization: key`: a token that was revoked keeps its hits until the entries end.
+/// * `authorization: public`, `cookies: ignore`: everybody is answered from the cache, with or without
+///   them.
+///
+/// What else decides who gets what, the cache does not know here, and a hit is not asked about it:
+///
+/// * other fields (an API key in `X-Api-Key`): name them in the policy's `vary`;
+/// * the peer's address, a certificate, whatever `HttpServer::on_connect` has noted of the connection;
+/// * whether the connection is encrypted: a front behind `bind` and `bind_rustls` has the same entries
+///   for HTTP/1.1 over both, and a redirect to `https` is not made for a hit. Have an own server, with a front of another
+///   namespace, for each;
+/// * route guards (`guard::Header`, `guard::fn_guard`), which choose a handler without saying `Vary`: name
+///   the fields in `vary`, or have the handlers say it.
+///
+/// Otherwise do not cache these paths, or put the cache inside.
+///
+/// # Layers inside
+///
+/// A layer of the same cache leaves the caching to this one, and tells it its tags. What a *guarded*
+/// layer inside answers is cached by neither, and nor is what a layer of another `Cache` answers, whose
+/// invalidations would not reach what is kept here.
+///
+/// # Keys and tags
 ///
 /// A key has the target as it was sent: `NormalizePath` has not seen it. No path parameters are
-/// known; only literal tags and those of [`ResponseCache`](crate::ResponseCache) are to be had. A
-/// layer inside leaves the caching to this one, and tells it its tags.
+/// known; only literal tags and those of [`ResponseCache`](crate::ResponseCache) are to be had.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct CacheFront {

@@ -8,7 +8,9 @@ use actix_web::dev::{AppConfig, Service as _, ServiceFactory as _};
 use actix_web::error::ErrorUnauthorized;
 use actix_web::test::TestRequest;
 use actix_web::{App, HttpRequest, HttpResponse, web};
-use adapter_actix::{Cache, Invalidation, ResponseCache};
+use adapter_actix::policy::setting::Authorization;
+use adapter_actix::{Cache, Invalidation, Policy, ResponseCache};
+use cache_memory::MemoryStore;
 use http::StatusCode;
 
 use crate::server::{Connection, Count, Gate, Place, Server, ask, cache, send, ttl, until, wait};
@@ -234,6 +236,50 @@ fn errors_of_the_application_are_answers_there_too() {
 fn a_placeholder_is_an_error_at_build() {
     let error = cache().front(ttl().tag("user:{id}")).unwrap_err();
     assert!(error.to_string().contains("id"), "{error}");
+}
+
+/// By RFC 9111 §3.5 it would be shared, and nobody is asked who gets it.
+#[test]
+fn what_authorization_means_under_http_must_be_said() {
+    let front = |policy: Policy| cache().front(policy).map(drop);
+    let error = front(Policy::http()).unwrap_err();
+    assert_eq!((error.field(), error.value()), ("authorization", "rfc"));
+    for said in [Authorization::Bypass, Authorization::Rfc] {
+        front(Policy::http().authorization(said)).unwrap();
+    }
+    let of_http = |policy| {
+        let core = Cache::builder(MemoryStore::new()).policy(policy).build().unwrap();
+        Cache::from(core)
+    };
+    assert!(of_http(Policy::http()).front(Policy::new()).is_err());
+    let bypass = Policy::http().authorization(Authorization::Bypass);
+    assert!(of_http(bypass).front(Policy::http()).is_ok());
+}
+
+/// Unless the policy keeps out what the response allows.
+#[test]
+fn what_authorization_opens_is_not_shared_under_http_either() {
+    let cache = cache();
+    let front = cache.front(Policy::http().authorization(Authorization::Bypass)).unwrap();
+    let secret = || async {
+        HttpResponse::Ok().insert_header(("cache-control", "max-age=60, public")).body("secret")
+    };
+    let server = serve!(front.before(App::new().route("/", web::get().to(secret)).wrap_fn(
+        |request, next| {
+            let known = request.headers().contains_key("authorization");
+            let answer = known.then(|| next.call(request));
+            async move {
+                match answer {
+                    Some(answer) => answer.await,
+                    None => Err(ErrorUnauthorized("who are you?")),
+                }
+            }
+        }
+    )));
+    let answer = ask(&server, "GET /", &["authorization: Bearer 1"]);
+    assert_eq!((answer.text(), answer.cached()), ("secret", "-"));
+    assert_eq!(ask(&server, "GET /", &[]).status, 401);
+    assert_eq!(cache.stats().stored, 0);
 }
 
 #[actix_web::test]

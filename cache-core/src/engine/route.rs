@@ -18,6 +18,7 @@ use crate::head::{Extracted, RequestHead};
 use crate::key::vary::{Presented, Presenting};
 use crate::policy::derive;
 use crate::policy::freshness::Freshness;
+use crate::policy::mode;
 use crate::policy::plan::{self, Planned};
 use crate::policy::rules::KeySource;
 use crate::policy::{KeyFunction, Policy, PolicyError, Rules};
@@ -90,6 +91,25 @@ impl Route {
         let cache = Arc::clone(&cache.inner);
         let complained = AtomicBool::new(false);
         Ok(Self { shared: Arc::new(Shared { cache, rules, complained }) })
+    }
+
+    /// The same in front of an application, where no middleware has its say before a hit and no
+    /// path parameters are known.
+    ///
+    /// # Errors
+    ///
+    /// A setting that cannot be, with its value: also a template with a placeholder, and under
+    /// [`Mode::Http`](crate::policy::setting::Mode::Http) an `authorization` that neither this policy
+    /// nor the application's sets. Its default would answer everybody with what was authorized for
+    /// one, where the response is `public`, `must-revalidate` or has `s-maxage` (RFC 9111 §3.5).
+    pub fn in_front<P>(cache: &Cache, policy: P) -> Result<Self, PolicyError>
+    where
+        P: TryInto<Policy>,
+        PolicyError: From<P::Error>,
+    {
+        let policy: Policy = policy.try_into()?.params::<String>([]);
+        mode::check_in_front(&cache.inner.policy, &policy)?;
+        Self::new::<Policy>(cache, policy)
     }
 
     /// The cache that the route belongs to.

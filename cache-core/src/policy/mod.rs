@@ -8,7 +8,7 @@ pub(crate) mod derive;
 mod error;
 pub(crate) mod freshen;
 mod life;
-mod mode;
+pub(crate) mod mode;
 pub(crate) mod rfc;
 pub(crate) mod rules;
 pub mod setting;
@@ -123,7 +123,9 @@ impl Policy {
         vary_values: VaryValues => vary_values;
         /// Which query parameters select a response. Default all, in any order.
         query: QueryRule => query;
-        /// What `Authorization` means. Default: such requests bypass the cache.
+        /// What `Authorization` means. Default: such requests bypass the cache, and under
+        /// [`Mode::Http`] their answers are stored, for everybody, where they say that they may be
+        /// (RFC 9111 §3.5).
         authorization: Authorization => authorization;
         /// What cookies mean. Default: such requests bypass the cache.
         cookies: Cookies => cookies;

@@ -88,6 +88,21 @@ pub(super) fn check(spec: &Spec) -> Result<(), PolicyError> {
     }
 }
 
+/// Refuses in front of an application what only its default would let in: answers to
+/// `Authorization` by RFC 9111 §3.5, for everybody, with nobody behind who is asked about a hit.
+pub(crate) fn check_in_front(application: &Policy, route: &Policy) -> Result<(), PolicyError> {
+    let policy = route.over(application);
+    match (of(&policy.spec), policy.spec.authorization) {
+        (Mode::Http, None) => Err(PolicyError::new(
+            "authorization",
+            "rfc",
+            "must be set in front of an application, as a hit is authenticated by nobody; \
+             \"bypass\" keeps such requests out",
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn of_http(spec: &Spec) -> Option<(&'static str, String)> {
     let rfc = || "rfc".to_owned();
     if spec.statuses == Some(Statuses::Rfc) {
