@@ -27,7 +27,8 @@ static ANSWERS: AtomicUsize = AtomicUsize::new(USUAL);
 /// # Examples
 ///
 /// ```
-/// // At most 7 MiB a thread in place of 28, whatever the heads are.
+/// // A quarter: at most some 8 MiB a thread in place of 32, whatever the heads are, beside what an
+/// // adapter remembers.
 /// cache_core::threads::remember_answers(256)?;
 /// # Ok::<(), cache_core::threads::TooMany>(())
 /// ```
