@@ -44,8 +44,10 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
         W: Future<Output = T> + Send + 'static,
     {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What has landed may be known to some before its task has ended.
         if let Some(flying) = current.as_ref()
             && flying.has_changed().is_ok()
+            && flying.borrow().is_none()
         {
             return Ok((flying.clone(), true));
         }
@@ -60,5 +62,21 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
             let _ = tell.send(Some(outcome));
         });
         Ok((outcome, false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_has_landed_is_not_boarded() {
+        let (still_there, outcome) = watch::channel(Some(1));
+        let flight = Flight(Mutex::new(Some(outcome)));
+        assert_eq!(flight.join_known(|| async { 2 }).await.unwrap(), (2, false));
+        drop(still_there);
+        let both =
+            tokio::join!(flight.join_known(|| async { 3 }), flight.join_known(|| async { 4 }));
+        assert_eq!((both.0.unwrap(), both.1.unwrap()), ((3, false), (3, true)));
     }
 }

@@ -82,7 +82,10 @@ impl Node {
         };
         match Box::pin(slot.dialling.join_known(dial)).await? {
             // Whoever began it came when the server hung; it may go on by now.
-            (Err(Fault::TimedOut(_)), true) => Box::pin(slot.dialling.join(dial)).await?,
+            (Err(Fault::TimedOut(_)), true) => match slot.live() {
+                Some(conn) => Ok(conn),
+                None => Box::pin(slot.dialling.join(dial)).await?,
+            },
             (dialled, _) => dialled,
         }
     }

@@ -198,6 +198,12 @@ impl<S> Driver<S> {
             let at = Instant::now() + Duration::from_millis(until.saturating_sub(now));
             let alarm = self.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
             alarm.as_mut().reset(at);
+            if !tokio::task::coop::has_budget_remaining() {
+                // It has rung in this turn already; nothing else is sure to wake the task.
+                self.armed = Armed::No;
+                cx.waker().wake_by_ref();
+                return Ok(());
+            }
             if alarm.as_mut().poll(cx).is_pending() {
                 return Ok(());
             }
