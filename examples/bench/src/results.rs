@@ -37,9 +37,9 @@ pub(crate) fn run(options: &Servers) -> Result<(), Error> {
         Err(error) => complain(format_args!("without instructions: {error}")),
     }
     text.push_str("\n## `scale`\n");
-    scale::measure(&Scale { only: None, smoke }, |title, table| {
+    let scaled = scale::measure(&Scale { only: None, smoke }, |title, table| {
         let _ = write!(text, "\n### {title}\n\n{table}");
-    })?;
+    });
     let path = if smoke {
         std::env::temp_dir().join("RESULTS.md")
     } else {
@@ -47,7 +47,8 @@ pub(crate) fn run(options: &Servers) -> Result<(), Error> {
     };
     std::fs::write(&path, text).map_err(Error::io("writing RESULTS.md"))?;
     say(format_args!("written: {}", path.display()));
-    Ok(())
+    // What was measured before it failed is not lost.
+    scaled
 }
 
 /// What the figures depend on.

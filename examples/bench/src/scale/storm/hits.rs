@@ -77,9 +77,8 @@ async fn at_rate<A: App>(
         if let Some(early) = due.checked_sub(SystemClock.monotonic()) {
             std::thread::sleep(early);
         }
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            return Err(Error::other(format!("{rate} requests a second are too many")));
-        };
+        // Where so many are too many a second, the latencies say so: they count from when it was due.
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
         let (service, answers) = (service.clone(), Arc::clone(&answers));
         tokio::spawn(async move {
             let answer = ask(&service, number % HOT).await;
