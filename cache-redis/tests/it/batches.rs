@@ -31,6 +31,14 @@ async fn look_up(worker: &Worker) -> Vec<Result<Lookup, StoreError>> {
     join_all(calls).await
 }
 
+/// No proof of the incarnation is due while a test lasts, and no failure stops the calls.
+async fn lasting(server: &Server) -> Worker {
+    let builder = patient(&server.url())
+        .with_proof_interval(Duration::from_secs(60))
+        .with_breaker(100_000, Duration::from_millis(10));
+    Worker::of(builder).await
+}
+
 fn assert_hits(found: Vec<Result<Lookup, StoreError>>) {
     for (number, found) in found.into_iter().enumerate() {
         let Ok(Lookup::Found(entry, _)) = found else { panic!("{number}: {found:?}") };
@@ -84,11 +92,7 @@ async fn lookups_at_once_share_proofs_on_a_cluster() {
 #[tokio::test]
 async fn lookups_at_once_of_a_demoted_server_are_all_refused() {
     let server = Server::start(&[]);
-    let interval = Duration::from_secs(60);
-    let builder = patient(&server.url())
-        .with_proof_interval(interval)
-        .with_breaker(100_000, Duration::from_millis(10));
-    let worker = Worker::of(builder).await;
+    let worker = lasting(&server).await;
     fill(&worker).await;
     assert_hits(look_up(&worker).await);
     let _: String = server.run(&["REPLICAOF", "127.0.0.1", "1"]);
@@ -110,11 +114,7 @@ async fn lookups_at_once_of_a_demoted_server_are_all_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lookups_at_once_beside_demotions_are_never_stale() {
     let server = Server::start(&[]);
-    let interval = Duration::from_secs(60);
-    let builder = patient(&server.url())
-        .with_proof_interval(interval)
-        .with_breaker(100_000, Duration::from_millis(10));
-    let worker = Worker::of(builder).await;
+    let worker = lasting(&server).await;
     for _ in 0..20 {
         fill(&worker).await;
         let looking = tokio::spawn({

@@ -1,0 +1,122 @@
+use cache_core::tag::Tags;
+
+use super::*;
+use crate::testing::tagged;
+
+fn tags(names: &[&str]) -> Tags {
+    Tags::user(names).unwrap()
+}
+
+/// A slot with these tags, enrolled.
+fn enrolled(cells: &Cells, stamp: u64, names: &[&str]) -> Arc<Slot> {
+    let tags = tags(names);
+    let slot = tagged(&tags, stamp, cells.intern(&tags));
+    assert_eq!(cells.enrol(&slot), Enrolment::Done);
+    slot
+}
+
+#[test]
+fn a_cell_that_left_between_interning_and_enrolling_is_noticed() {
+    let cells = Cells::new(10);
+    let tags = tags(&["t"]);
+    let slot = tagged(&tags, 0, cells.intern(&tags));
+    drop(enrolled(&cells, 0, &["t"]));
+    // The mark is needless, since no ticket is out: the cell goes.
+    cells.invalidate(&tags);
+    assert_eq!(cells.len(), 0);
+    assert_eq!(cells.enrol(&slot), Enrolment::Retired);
+}
+
+#[test]
+fn interning_for_nothing_leaves_nothing() {
+    let cells = Arc::new(Cells::new(10));
+    let (_, guard) = cells.issue(0);
+    cells.invalidate(&tags(&["m"]));
+    let wanted = tags(&["a", "m", "z"]);
+    let slot = tagged(&wanted, 0, cells.intern(&wanted));
+    assert_eq!(cells.len(), 3);
+    assert_eq!(cells.enrol(&slot), Enrolment::Superseded);
+    assert_eq!(cells.len(), 1, "the marked one");
+    drop(guard);
+    assert_eq!(cells.len(), 0);
+}
+
+#[test]
+fn a_cell_is_parked_once_however_often_it_is_marked() {
+    let cells = Arc::new(Cells::new(10));
+    let (_, oldest) = cells.issue(0);
+    let guards: Vec<_> = (0..100)
+        .map(|hint| {
+            cells.invalidate(&tags(&["t"]));
+            cells.issue(hint).1
+        })
+        .collect();
+    assert_eq!(lock(&cells.parked).len(), 1);
+    drop(oldest);
+    assert_eq!(cells.len(), 1, "the tickets issued before the last mark need it");
+    drop(guards);
+    assert_eq!((cells.len(), lock(&cells.parked).len()), (0, 0));
+}
+
+#[test]
+fn a_parked_cell_that_finds_members_lives_on_with_them() {
+    let cells = Arc::new(Cells::new(10));
+    let (_, old) = cells.issue(0);
+    cells.invalidate(&tags(&["t"]));
+    let slot = enrolled(&cells, 1, &["t"]);
+    drop(old);
+    assert_eq!((cells.len(), lock(&cells.parked).len()), (1, 0));
+    assert!(cells.is_valid(&slot));
+    cells.leave(&slot);
+    assert_eq!(cells.len(), 0);
+}
+
+#[test]
+fn what_was_taken_is_invalid_even_without_its_cell() {
+    let cells = Cells::new(10);
+    let slot = enrolled(&cells, 0, &["t"]);
+    let marked = cells.invalidate(&tags(&["t"]));
+    assert_eq!(cells.len(), 0);
+    assert!(!cells.is_valid(&slot));
+    assert!(marked.claim.owns(&slot));
+    assert_eq!(marked.members.into_iter().flatten().count(), 1);
+}
+
+#[test]
+fn the_earlier_of_two_invalidations_owns_the_slot() {
+    let cells = Cells::new(10);
+    let slot = enrolled(&cells, 0, &["a", "b"]);
+    let first = cells.invalidate(&tags(&["a"]));
+    let second = cells.invalidate(&tags(&["a", "b"]));
+    let third = cells.invalidate_all();
+    assert!(first.claim.owns(&slot));
+    assert!(!second.claim.owns(&slot) && !third.owns(&slot));
+
+    let slot = enrolled(&cells, 3, &["a"]);
+    let clear = cells.invalidate_all();
+    let later = cells.invalidate(&tags(&["a"]));
+    assert!(clear.owns(&slot) && !later.claim.owns(&slot));
+}
+
+#[test]
+fn over_the_cap_the_least_is_given_up() {
+    let cells = Arc::new(Cells::new(2));
+    let (_, _old) = cells.issue(0);
+    for name in ["a", "b", "a", "a", "c", "a"] {
+        cells.invalidate(&tags(&[name]));
+    }
+    // Filed: a under 1 with mark 6, b under 2, c under 5. Over the cap a is filed anew and b
+    // is dropped.
+    assert_eq!((cells.floor(), cells.len()), (2, 2));
+    assert!(cells.take_floor_raised() && !cells.take_floor_raised());
+}
+
+#[test]
+fn a_ticket_of_another_store_proves_nothing() {
+    let (ours, theirs) = (Arc::new(Cells::new(1)), Arc::new(Cells::new(1)));
+    let (stamp, guard) = theirs.issue(0);
+    let key = cache_core::key::Key::new(cache_core::key::Digest::of(b""));
+    let ticket = Ticket::new(key, stamp, std::time::Duration::ZERO, Some(Box::new(guard)));
+    assert_eq!(ours.reading_of(&ticket), None);
+    assert_eq!(theirs.reading_of(&ticket), Some(0));
+}
