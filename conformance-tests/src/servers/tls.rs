@@ -6,8 +6,8 @@ use super::ServerError;
 
 /// A certificate with its key, and the authority that issued it, in PEM.
 ///
-/// Servers show it to clients and to each other, so it has to name `127.0.0.1`, and its subject
-/// must differ from the authority's.
+/// Servers show it to clients and to each other, so it has to name the host that clients reach them by,
+/// and its subject must differ from the authority's.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "complete for its purpose")]
 pub struct Tls {
