@@ -7,16 +7,34 @@ use crate::error::Fault;
 use crate::incarnation::fresh_epoch;
 use crate::meta::Meta;
 
+/// How often a mint is sent: one reconnect, one change of topology.
+const MINT_TRIES: u32 = 3;
+
 impl Inner {
     /// Replaces metadata that proves nothing by a new epoch, unless someone else has, or the
     /// server says that it was right and the connection was not.
+    ///
+    /// A try whose reply was lost may have taken effect, and what it made may be lost by now. With
+    /// the same epoch once more, clock and marks would begin again below the stamps of entries that
+    /// were made and invalidated in between. So each try brings an epoch of its own.
     pub(super) async fn mint(&self, shard: u16, doubtful: &Conn) -> Result<Meta, Fault> {
+        let mut tries = 1;
+        loop {
+            match self.mint_once(shard, doubtful).await {
+                Err(fault) if tries < MINT_TRIES && self.topology.may_pass_elsewhere(&fault) => {}
+                outcome => return outcome,
+            }
+            tries += 1;
+        }
+    }
+
+    async fn mint_once(&self, shard: u16, doubtful: &Conn) -> Result<Meta, Fault> {
         let epoch = fresh_epoch()?;
         let meta = self.layout.meta(shard);
         let shards = self.layout.shards();
         let args = [epoch.to_string(), shards.to_string()];
         let reply = self
-            .eval(&self.scripts.mint, shard, (Gate::Heed, true), &[meta.to_owned()], &args)
+            .eval(&self.scripts.mint, shard, (Gate::Heed, false), &[meta.to_owned()], &args)
             .await?;
         let [epoch, clock, floor, here, recorded, minted] = integers(&reply)?;
         if here != doubtful.incarnation().0 {

@@ -149,6 +149,11 @@ impl Topology {
         Err(last)
     }
 
+    /// Whether a call that failed so may get through by another connection, or at another node.
+    pub(crate) fn may_pass_elsewhere(&self, fault: &Fault) -> bool {
+        fault.is_disconnect() || self.is_rerouting(fault)
+    }
+
     fn is_rerouting(&self, fault: &Fault) -> bool {
         if matches!(self.place, Place::Single(_)) {
             return false;

@@ -18,6 +18,7 @@ mod faults;
 mod gaps;
 mod limits;
 mod memory;
+mod mint;
 mod proxy;
 mod reclaim;
 mod sentinel;
