@@ -21,6 +21,7 @@ pub(crate) use self::laid::{Laid, Standing, Varying, laid};
 pub(crate) use self::packing::Packing;
 use self::times::Rare;
 pub(crate) use self::times::Times;
+pub use self::usual::{usual_name, usual_value};
 use crate::clock::{from_unix_millis, unix_millis};
 use crate::key::vary::{Presented, VariantRecord};
 use crate::key::{Digest, Key};

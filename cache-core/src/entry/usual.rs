@@ -5,13 +5,28 @@
 
 use http::header::{HeaderName, HeaderValue};
 
-/// The same value, if it is one of those that are usual. Never one that is sensitive.
-pub(super) fn value(value: &HeaderValue) -> Option<HeaderValue> {
+/// The text of a value that many responses have: static, for adapters whose framework has values of its
+/// own. `None` for any other value, and for one that is sensitive.
+#[must_use]
+pub fn usual_value(value: &HeaderValue) -> Option<&'static str> {
     if value.is_sensitive() {
         return None;
     }
     let text = std::str::from_utf8(value.as_bytes()).ok()?;
-    as_text(text).or_else(|| as_number(text)).map(HeaderValue::from_static)
+    as_text(text).or_else(|| as_number(text))
+}
+
+/// The same of a name that has no number of its own in tables.
+#[must_use]
+pub fn usual_name(name: &HeaderName) -> Option<&'static str> {
+    (name == X_CACHE).then_some(X_CACHE)
+}
+
+const X_CACHE: &str = "x-cache";
+
+/// The same value, if it is one of those that are usual. Never one that is sensitive.
+pub(super) fn value(value: &HeaderValue) -> Option<HeaderValue> {
+    usual_value(value).map(HeaderValue::from_static)
 }
 
 /// A number as a value.
@@ -21,7 +36,7 @@ pub(crate) fn number(number: u64) -> HeaderValue {
 
 /// The same name; the usual one of those that have no number of their own is static.
 pub(crate) fn name(name: HeaderName) -> HeaderName {
-    if name == "x-cache" { HeaderName::from_static("x-cache") } else { name }
+    usual_name(&name).map_or(name, HeaderName::from_static)
 }
 
 /// The same value, which others set.
