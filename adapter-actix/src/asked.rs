@@ -35,7 +35,7 @@ pub(crate) trait Asked: HttpMessage + Sized + 'static {
     fn from_parts(kept: Self::Kept, payload: Payload) -> Self;
 
     /// Answers a request that was not run.
-    fn answered(self, response: HttpResponse) -> Self::Answer;
+    fn answered(self, response: Response<BoxBody>) -> Self::Answer;
 
     /// Hands on what a service has answered.
     fn passed(response: ServiceResponse) -> Self::Answer;
@@ -86,7 +86,7 @@ impl Asked for ServiceRequest {
     }
 
     #[inline]
-    fn answered(self, response: HttpResponse) -> ServiceResponse {
+    fn answered(self, response: Response<BoxBody>) -> ServiceResponse {
         self.into_response(response)
     }
 
@@ -152,8 +152,8 @@ impl Asked for Request {
     }
 
     #[inline]
-    fn answered(self, response: HttpResponse) -> Self::Answer {
-        response.into()
+    fn answered(self, response: Self::Answer) -> Self::Answer {
+        response
     }
 
     fn passed(response: ServiceResponse) -> Self::Answer {

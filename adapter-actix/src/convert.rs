@@ -3,11 +3,13 @@
 
 use std::sync::OnceLock;
 
+use actix_web::body::BoxBody;
 use actix_web::dev as framework_dev;
 use actix_web::http as framework;
 use actix_web::http::header as framework_header;
 use actix_web::test::TestRequest;
 use actix_web::{HttpRequest, HttpResponse};
+use cache_core::body::ReplyBody;
 use cache_core::engine::Reply;
 use cache_core::{LaterHead, RequestHead};
 use http::header::CONTENT_LENGTH;
@@ -199,22 +201,29 @@ pub(crate) fn apply<B>(parts: &http::response::Parts, to: &mut HttpResponse<B>) 
     }
 }
 
-/// The head of an answer from the store, but for the length that it states.
+/// An answer from the store. `body` learns the length that it states.
 #[inline]
-pub(crate) fn from_store(reply: &Reply) -> (HttpResponse<()>, Option<u64>) {
-    let mut response = blank();
-    set_status(reply.status(), &mut response);
-    let stated = known::put(reply, response.headers_mut(), line_out);
-    (response, stated)
+pub(crate) fn from_store(
+    reply: Reply,
+    body: impl FnOnce(ReplyBody, Option<u64>) -> BoxBody,
+) -> framework_dev::Response<BoxBody> {
+    let mut response = framework_dev::Response::with_body(status_out(reply.status()), ());
+    let stated = known::put(&reply, response.headers_mut(), line_out);
+    response.set_body(body(reply.into_body(), stated))
 }
 
 fn set_status<B>(status: StatusCode, to: &mut HttpResponse<B>) {
-    if let Ok(status) = framework::StatusCode::from_u16(status.as_u16())
-        && status != to.status()
-    {
+    let status = status_out(status);
+    if status != to.status() {
         *to.status_mut() = status;
         to.head_mut().reason = None;
     }
+}
+
+/// Both versions allow the same numbers.
+#[inline]
+fn status_out(status: StatusCode) -> framework::StatusCode {
+    framework::StatusCode::from_u16(status.as_u16()).unwrap_or_default()
 }
 
 /// The length that a response without a body states.

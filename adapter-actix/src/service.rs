@@ -165,13 +165,11 @@ fn seen(route: &Route, request: &impl Asked, head: Head<'_>, beside: Option<Besi
 
 #[inline]
 fn hit<R: Asked>(request: R, reply: Reply) -> R::Answer {
-    let (response, stated) = convert::from_store(&reply);
-    let body = match reply.into_body() {
+    request.answered(convert::from_store(reply, |body, stated| match body {
         ReplyBody::Whole(bytes) => BoxBody::new(bytes),
         ReplyBody::Absent => Unsent::boxed(stated),
         pieces @ ReplyBody::Pieces(_) => Outgoing::boxed(ServedBody::reply(pieces), None, false),
-    };
-    request.answered(response.set_body(body))
+    }))
 }
 
 /// What waits for the store. A hit needs neither the request in terms of http 1.x nor the future of
@@ -236,7 +234,7 @@ async fn explain<R: Asked>(route: &Route, request: R, seen: &Seen) -> R::Answer 
     let explanation = route.explain(&seen.head()).await;
     let mut response = HttpResponse::Ok().finish();
     response.extensions_mut().insert(explanation);
-    request.answered(response)
+    request.answered(response.into())
 }
 
 async fn pass<R, S, B>(inner: Rc<S>, request: R) -> Result<R::Answer, Error>
