@@ -21,36 +21,35 @@ use crate::{known, names};
 const MOST_LINES: usize = 1 << 14;
 
 /// The head of a request, of which only as much becomes http 1.x as somebody asks for.
+// What few ask for lies in boxes: a hit moves and drops the rest.
 #[derive(Debug)]
 pub(crate) struct Head<'r> {
     method: Method,
-    target: &'r framework::Uri,
-    fields: &'r framework_header::HeaderMap,
+    theirs: &'r framework_dev::RequestHead,
     is_path: bool,
-    uri: OnceLock<Uri>,
-    headers: OnceLock<HeaderMap>,
+    uri: OnceLock<Box<Uri>>,
+    headers: OnceLock<Box<HeaderMap>>,
 }
 
 impl<'r> Head<'r> {
     /// `None` if http 1.x has no words for its target.
     #[inline]
-    pub(crate) fn of(request: &'r framework_dev::RequestHead) -> Option<Self> {
-        let (target, fields) = (&request.uri, &request.headers);
-        let is_path = is_path(target);
-        let uri = if is_path { OnceLock::new() } else { OnceLock::from(uri(target)?) };
-        let method = method(&request.method);
-        Some(Self { method, target, fields, is_path, uri, headers: OnceLock::new() })
+    pub(crate) fn of(theirs: &'r framework_dev::RequestHead) -> Option<Self> {
+        let is_path = is_path(&theirs.uri);
+        let uri = if is_path { OnceLock::new() } else { boxed(uri(&theirs.uri)?) };
+        let method = method(&theirs.method);
+        Some(Self { method, theirs, is_path, uri, headers: OnceLock::new() })
     }
 
     /// As the engine reads it. What one pass over its lines finds is written down.
     pub(crate) fn read(&self, found: &mut Found) -> RequestHead<'_> {
-        let lines = self.fields.iter().map(|(name, value)| {
+        let lines = self.theirs.headers.iter().map(|(name, value)| {
             let name = name.as_str();
             found.line(name);
             (name, value.as_bytes())
         });
         if self.is_path {
-            let target = (self.target.path(), self.target.query());
+            let target = (self.theirs.uri.path(), self.theirs.uri.query());
             return RequestHead::later(&self.method, target, lines, self);
         }
         lines.for_each(drop);
@@ -59,11 +58,16 @@ impl<'r> Head<'r> {
 
     /// The whole of it.
     pub(crate) fn into_parts(self) -> http::request::Parts {
-        let mut parts = method_only(self.method.clone());
-        parts.uri = self.uri().clone();
-        parts.headers = self.headers.into_inner().unwrap_or_else(|| fields(self.fields).0);
+        let Self { method, theirs, uri: made, headers, .. } = self;
+        let mut parts = method_only(method);
+        parts.uri = made.into_inner().map_or_else(|| path_of(theirs), |uri| *uri);
+        parts.headers = headers.into_inner().map_or_else(|| fields(&theirs.headers).0, |map| *map);
         parts
     }
+}
+
+fn boxed<T>(made: T) -> OnceLock<Box<T>> {
+    OnceLock::from(Box::new(made))
 }
 
 /// What one pass over the lines of a request finds.
@@ -87,16 +91,16 @@ impl Found {
 
 impl LaterHead for Head<'_> {
     fn uri(&self) -> &Uri {
-        // What is a path to http 0.2 is one to http 1.x.
-        self.uri.get_or_init(|| uri(self.target).unwrap_or_default())
+        self.uri.get_or_init(|| Box::new(path_of(self.theirs)))
     }
 
     fn headers(&self) -> &HeaderMap {
-        self.headers.get_or_init(|| fields(self.fields).0)
+        self.headers.get_or_init(|| Box::new(fields(&self.theirs.headers).0))
     }
 
     fn line(&self, name: &HeaderName, number: usize) -> Option<(&[u8], bool)> {
-        let lines = names::with(name, |name| self.fields.get_all(name), name_out)?.as_slice();
+        let lines =
+            names::with(name, |name| self.theirs.headers.get_all(name), name_out)?.as_slice();
         Some((lines.get(number)?.as_bytes(), lines.len() > number + 1))
     }
 }
@@ -108,6 +112,11 @@ fn is_path(uri: &framework::Uri) -> bool {
         && uri.path_and_query().is_some_and(|target| target.as_str().starts_with('/'))
 }
 
+/// What is a path to http 0.2 is one to http 1.x.
+fn path_of(request: &framework_dev::RequestHead) -> Uri {
+    uri(&request.uri).unwrap_or_default()
+}
+
 fn uri(uri: &framework::Uri) -> Option<Uri> {
     match uri.path_and_query() {
         Some(target) if is_path(uri) => Uri::try_from(target.as_str()).ok(),
@@ -116,6 +125,7 @@ fn uri(uri: &framework::Uri) -> Option<Uri> {
 }
 
 /// Both versions allow the same methods; any but a safe one will do.
+#[inline]
 fn method(method: &framework::Method) -> Method {
     match *method {
         framework::Method::GET => Method::GET,
