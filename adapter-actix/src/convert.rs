@@ -1,6 +1,7 @@
 //! Heads between actix-web, which is on http 0.2, and the engine, which is on http 1.x: the only
 //! file where both appear.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use actix_web::body::BoxBody;
@@ -24,7 +25,7 @@ const MOST_LINES: usize = 1 << 14;
 // What few ask for lies in boxes: a hit moves and drops the rest.
 #[derive(Debug)]
 pub(crate) struct Head<'r> {
-    method: Method,
+    method: Cow<'static, Method>,
     theirs: &'r framework_dev::RequestHead,
     is_path: bool,
     uri: OnceLock<Box<Uri>>,
@@ -33,7 +34,7 @@ pub(crate) struct Head<'r> {
 
 impl<'r> Head<'r> {
     /// `None` if http 1.x has no words for its target.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of(theirs: &'r framework_dev::RequestHead) -> Option<Self> {
         let is_path = is_path(&theirs.uri);
         let uri = if is_path { OnceLock::new() } else { boxed(uri(&theirs.uri)?) };
@@ -59,7 +60,7 @@ impl<'r> Head<'r> {
     /// The whole of it.
     pub(crate) fn into_parts(self) -> http::request::Parts {
         let Self { method, theirs, uri: made, headers, .. } = self;
-        let mut parts = method_only(method);
+        let mut parts = method_only(method.into_owned());
         parts.uri = made.into_inner().map_or_else(|| path_of(theirs), |uri| *uri);
         parts.headers = headers.into_inner().map_or_else(|| fields(&theirs.headers).0, |map| *map);
         parts
@@ -124,13 +125,19 @@ fn uri(uri: &framework::Uri) -> Option<Uri> {
     }
 }
 
+static GET: Method = Method::GET;
+static HEAD: Method = Method::HEAD;
+
 /// Both versions allow the same methods; any but a safe one will do.
 #[inline]
-fn method(method: &framework::Method) -> Method {
+fn method(method: &framework::Method) -> Cow<'static, Method> {
     match *method {
-        framework::Method::GET => Method::GET,
-        framework::Method::HEAD => Method::HEAD,
-        ref other => Method::from_bytes(other.as_str().as_bytes()).unwrap_or(Method::POST),
+        framework::Method::GET => Cow::Borrowed(&GET),
+        framework::Method::HEAD => Cow::Borrowed(&HEAD),
+        ref other => {
+            let other = Method::from_bytes(other.as_str().as_bytes());
+            Cow::Owned(other.unwrap_or(Method::POST))
+        }
     }
 }
 
@@ -142,7 +149,8 @@ pub(crate) fn request_or_method(request: &framework_dev::RequestHead) -> http::r
         found.is_heard()
     };
     let head = Head::of(request).filter(heard);
-    head.map_or_else(|| method_only(method(&request.method)), Head::into_parts)
+    let method_alone = || method_only(method(&request.method).into_owned());
+    head.map_or_else(method_alone, Head::into_parts)
 }
 
 fn method_only(method: Method) -> http::request::Parts {

@@ -52,15 +52,16 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// `None` where there is nothing to be told, as in most cases. `extracted` is what guards gave,
-    /// if any ran. Path parameters are not looked at yet.
+    /// `None` where there is nothing to be told, as in most cases. `outer` are the wishes of an outer
+    /// route's fill, if the request is inside one; `extracted` is what guards gave, if any ran. Path
+    /// parameters are not looked at yet.
     #[inline]
     pub(crate) fn of(
-        request: &impl Asked,
+        outer: Option<Wishes>,
         extracted: Option<Vec<Extracted>>,
         has_body: bool,
     ) -> Option<Self> {
-        let (outer, guarded) = (outer(request), extracted.is_some());
+        let guarded = extracted.is_some();
         if outer.is_none() && !guarded && !has_body {
             return None;
         }
@@ -84,11 +85,6 @@ impl Beside {
 /// The path parameters, fully decoded, if a router has matched any.
 fn params(request: &impl Asked) -> Vec<(String, String)> {
     request.params().map(|(name, value)| (name.to_owned(), decoded(value))).collect()
-}
-
-/// The wishes of an outer route's fill, if the request is inside one.
-fn outer(request: &impl Asked) -> Option<Wishes> {
-    request.extensions().get().cloned()
 }
 
 /// Marks a response of the engine as the handler's own.

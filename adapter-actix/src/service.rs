@@ -70,8 +70,11 @@ where
                 Ok(extracted) => extracted,
                 Err(rejection) => return Ok(request.error_response(rejection)),
             };
-            match begin(&route, Some(extracted), &request) {
-                Begun::Answered(reply) => Ok(hit(request, reply)),
+            let begun = match begin(&route, Some(extracted), &request) {
+                Ok(reply) => return Ok(hit(request, reply)),
+                Err(begun) => begun,
+            };
+            match begun {
                 Begun::Pending(pending, seen) => {
                     serve(route, pending, inner, Desk::new(request, seen), life).await
                 }
@@ -95,7 +98,24 @@ where
 {
     // A hit costs neither a handle of the service inside nor one of the route.
     match begin(route, None, &request) {
-        Begun::Answered(reply) => ResponseFuture::ready(hit(request, reply)),
+        Ok(reply) => ResponseFuture::ready(hit(request, reply)),
+        Err(begun) => go_on(route, inner, request, begun),
+    }
+}
+
+#[inline(never)]
+fn go_on<R, S, B>(
+    route: &Route,
+    inner: &Rc<S>,
+    request: R,
+    begun: Begun,
+) -> ResponseFuture<R::Answer>
+where
+    R: Asked,
+    S: Service<R, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    match begun {
         Begun::Pending(pending, seen) => {
             let (inner, route) = (Rc::clone(inner), route.clone());
             let life = route.lifeline();
@@ -118,8 +138,8 @@ where
     }
 }
 
+/// What is not answered at once.
 enum Begun {
-    Answered(Reply),
     Pending(Pending, Seen),
     /// For the store; what is beside the head.
     Waiting(Pending, Option<Beside>),
@@ -128,30 +148,38 @@ enum Begun {
     Unheard,
 }
 
-/// `extracted` is what guards gave, if any ran.
+/// The answer from what is stored, or how to go on. `extracted` is what guards gave, if any ran.
 #[inline]
-fn begin(route: &Route, extracted: Option<Vec<Extracted>>, request: &impl Asked) -> Begun {
-    let Some(head) = Head::of(request.head()) else { return Begun::Unheard };
+fn begin(
+    route: &Route,
+    extracted: Option<Vec<Extracted>>,
+    request: &impl Asked,
+) -> Result<Reply, Begun> {
+    let Some(head) = Head::of(request.head()) else { return Err(Begun::Unheard) };
     let mut found = Found::default();
     let mut read = head.read(&mut found);
     if !found.is_heard() {
-        return Begun::Unheard;
+        return Err(Begun::Unheard);
     }
-    let mut beside = Beside::of(request, extracted, read.announces_content());
+    let (outer, explains) = {
+        let extensions = request.extensions();
+        (extensions.get().cloned(), extensions.contains::<Explain>())
+    };
+    let mut beside = Beside::of(outer, extracted, read.announces_content());
     if route.keys_by_params() {
         beside.get_or_insert_default().read_params(request);
     }
     if let Some(beside) = &beside {
         read = beside.with(read);
     }
-    if request.extensions().contains::<Explain>() {
-        return Begun::Explain(seen(route, request, head, beside));
+    if explains {
+        return Err(Begun::Explain(seen(route, request, head, beside)));
     }
-    match route.attend(&read) {
-        Step::Reply(reply) => Begun::Answered(reply),
+    Err(match route.attend(&read) {
+        Step::Reply(reply) => return Ok(reply),
         Step::Forward(pending) if pending.waits() => Begun::Waiting(pending, beside),
         Step::Forward(pending) => Begun::Pending(pending, seen(route, request, head, beside)),
-    }
+    })
 }
 
 /// The whole of a request that is not answered at once.

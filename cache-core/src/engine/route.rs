@@ -127,6 +127,7 @@ impl Route {
     /// Whether [`attend`](Self::attend) may read path parameters already: for the key or for the
     /// condition.
     #[must_use]
+    #[inline]
     pub fn keys_by_params(&self) -> bool {
         self.shared.rules.keys_by_params()
     }

@@ -189,6 +189,7 @@ impl Rules {
     }
 
     /// Whether one is needed before anything is looked up.
+    #[inline]
     pub(crate) fn keys_by_params(&self) -> bool {
         matches!(&self.key, KeySource::Template(template) if has_placeholder(template))
             || matches!(self.key, KeySource::Function(_))
