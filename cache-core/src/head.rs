@@ -7,7 +7,7 @@ use std::fmt;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Extensions, Method, Uri};
 
-use crate::field::notes::{Noted, Notes};
+use crate::field::notes::{Found, Noted, Notes};
 use crate::wishes::Wishes;
 
 /// The head of a request, borrowed from the framework's own, and what the adapter knows beside
@@ -262,6 +262,12 @@ impl<'a> RequestHead<'a> {
     #[inline]
     pub(crate) const fn has(&self, noted: Noted) -> bool {
         self.notes.has(noted)
+    }
+
+    /// Which fields that decide something the request has.
+    #[inline]
+    pub(crate) const fn found(&self) -> Found {
+        self.notes.found()
     }
 
     #[inline]

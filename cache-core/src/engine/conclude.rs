@@ -6,13 +6,15 @@ use http::{Method, Response, StatusCode};
 
 use super::fill::{Putting, Recorded, Recording, room_for_late_fields};
 use super::gather::{Gathered, apart, gather};
-use super::route::{Kept, Route, Shared};
-use super::run::{Fill, Run};
+use super::kept::Kept;
+use super::route::{Route, Shared};
+use super::run::Fill;
 use super::spawn::{Lifeline, Spawn};
 use super::status::{self, Seconds, Story};
 use super::tee::{Begun, Drain, ServedBody};
 use crate::body::{Body, ReplyBody};
 use crate::field::conditional;
+use crate::field::notes::Noted;
 use crate::key::Key;
 use crate::policy::ResponseHead;
 use crate::policy::freshness::freshness;
@@ -36,7 +38,6 @@ pub(crate) struct Waiting<B: Body, S: Spawn<Drain<B>>> {
 
 pub(crate) struct Asked<B> {
     fill: Box<Fill>,
-    run: Box<Run>,
     response: Response<B>,
 }
 
@@ -69,7 +70,6 @@ impl Route {
     pub(super) fn conclude<B, S>(
         &self,
         fill: Box<Fill>,
-        run: Box<Run>,
         response: Response<B>,
         spawn: &S,
         life: &Lifeline,
@@ -89,15 +89,15 @@ impl Route {
             _ => false,
         };
         if confirms {
-            return Concluded::Asked(Asked { fill, run, response });
+            return Concluded::Asked(Asked { fill, response });
         }
-        self.store_or_pass(fill, run, response, spawn, life)
+        self.store_or_pass(fill, response, spawn, life)
     }
 
     /// What becomes of a response that confirms, perhaps, what is stored.
     pub(super) async fn confirm<B, S>(
         &self,
-        Asked { mut fill, run, mut response }: Asked<B>,
+        Asked { mut fill, mut response }: Asked<B>,
         spawn: S,
         life: &Lifeline,
     ) -> Response<ServedBody<B, S>>
@@ -108,19 +108,19 @@ impl Route {
         if response.status() == StatusCode::NOT_MODIFIED
             && let (Some(stored), _) = fill.to_validate()
         {
-            let reply = self.freshen(fill, run, &stored, response.headers()).await;
+            let reply = self.freshen(fill, &stored, response.headers()).await;
             life.release();
             return reply.map(ServedBody::reply);
         }
         if let Some(get) = fill.miss.stored_get.take() {
             announce(&mut response);
-            let confirmed = self.by_head(&mut fill, &run, &get, response.headers()).await;
+            let confirmed = self.by_head(&mut fill, &get, response.headers()).await;
             if let Some(stored) = confirmed {
                 life.release();
                 return self.told(response.map(ServedBody::origin), fill.told(), stored);
             }
         }
-        match self.store_or_pass(fill, run, response, &spawn, life) {
+        match self.store_or_pass(fill, response, &spawn, life) {
             Concluded::Answer(answer) => answer,
             Concluded::Putting(waiting) => self.answer_when_put(waiting, life).await,
             // It has been asked.
@@ -132,7 +132,6 @@ impl Route {
     fn store_or_pass<B, S>(
         &self,
         mut fill: Box<Fill>,
-        run: Box<Run>,
         mut response: Response<B>,
         spawn: &S,
         life: &Lifeline,
@@ -145,26 +144,26 @@ impl Route {
         let told = fill.told();
         let head = ResponseHead::new(response.status(), response.headers());
         let size = response.body().size().lower;
-        let storable = match self.decide(&fill, &run, &head, size) {
+        let storable = match self.decide(&fill, &head, size) {
             Ok(storable) => storable,
             Err(reason) => {
                 life.release();
                 self.give_up(&mut fill, reason);
                 let mut response = self.told(response.map(ServedBody::origin), told, Err(reason));
-                answer_condition(&run.kept, &mut response);
+                answer_condition(&fill.kept, &mut response);
                 return Concluded::Answer(response);
             }
         };
         let ttl = remaining(&storable);
-        if run.kept.method == Method::HEAD {
+        if fill.kept.method == Method::HEAD {
             // There is no content to wait for.
             announce(&mut response);
-            let recording = self.recording(fill, run, storable, &response);
+            let recording = self.recording(fill, storable, &response);
             let response = response.map(ServedBody::origin);
             let answer = Unanswered { response, told, ttl, asked: None, etag: None };
             return self.put(recording, answer, life);
         }
-        let mut recording = self.recording(fill, run, storable, &response);
+        let mut recording = self.recording(fill, storable, &response);
         let gathered = match recording.announced {
             Some(size) if size <= rules.max_body as u64 => gather(response.body_mut(), size),
             _ => Gathered::Streaming(Begun::default()),
@@ -174,8 +173,8 @@ impl Route {
             Gathered::Whole(body) => {
                 let (own, body) = apart(body);
                 recording.body = Recorded::Whole(own);
-                let kept = &recording.run.kept;
-                let asked = kept.validates.then(|| Box::new(kept.clone()));
+                let kept = &recording.fill.kept;
+                let asked = kept.has(Noted::Validator).then(|| Box::new(kept.clone()));
                 let response = response.map(|_| ServedBody::whole(body));
                 let answer = Unanswered { response, told, ttl, asked, etag: None };
                 self.put(recording, answer, life)
@@ -253,7 +252,6 @@ impl Route {
     fn recording<B: Body>(
         &self,
         mut fill: Box<Fill>,
-        run: Box<Run>,
         storable: Storable,
         response: &Response<B>,
     ) -> Recording {
@@ -262,7 +260,6 @@ impl Route {
             route: self.clone(),
             form: self.stored_form(response.headers(), &fill.planned, &storable),
             fill,
-            run,
             storable,
             status: response.status(),
             announced: response.body().size().known(),
@@ -326,8 +323,11 @@ fn answer_condition<B: Body, S: Spawn<Drain<B>>>(
     request: &Kept,
     response: &mut Response<ServedBody<B, S>>,
 ) {
+    if !request.has(Noted::Validator) {
+        return;
+    }
     let (status, headers) = (response.status(), response.headers());
-    if conditional::not_modified(&request.method, &request.headers, status, headers) {
+    if conditional::not_modified(&request.method, request.headers(), status, headers) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         conditional::reduce_to_not_modified(response.headers_mut());
         *response.body_mut() = ServedBody::reply(ReplyBody::Absent);

@@ -14,7 +14,7 @@ use super::cache::Inner;
 use super::flight::{Lead, Verdict};
 use super::recall::Known;
 use super::route::{Route, Shared};
-use super::run::{Fill, Run};
+use super::run::Fill;
 use super::seek::variant_key;
 use crate::entry::{Content, Entry, StoredHead};
 use crate::field::entity_tag;
@@ -52,7 +52,6 @@ pub(crate) struct Recording {
     pub(crate) route: Route,
     /// With the ticket, until the entry is put.
     pub(crate) fill: Box<Fill>,
-    pub(crate) run: Box<Run>,
     pub(crate) storable: Storable,
     pub(crate) status: StatusCode,
     /// Its fields as they will be stored.
@@ -131,8 +130,8 @@ impl Recording {
 
     fn entry(&mut self) -> Result<(Entry, Option<HeaderValue>), Reason> {
         let rules = &self.route.shared.rules;
-        let Run { kept, wishes, .. } = &*self.run;
         let fill = &mut *self.fill;
+        let kept = &fill.kept;
         let body = match std::mem::replace(&mut self.body, Recorded::Whole(Bytes::new())) {
             Recorded::Whole(body) => body,
             Recorded::Copied(mut copy, _) => {
@@ -147,7 +146,7 @@ impl Recording {
             return Err(Reason::BodyFailed);
         }
         // A handler may go on adding tags while its body streams.
-        let wishes = wishes.take();
+        let wishes = fill.wishes.take();
         if wishes.refuse || wishes.failed {
             return Err(if wishes.refuse { Reason::Handler } else { Reason::Tags });
         }
@@ -167,11 +166,10 @@ impl Recording {
         if divisible && !self.form.has_accept_ranges {
             fields.add(&header::ACCEPT_RANGES, &HeaderValue::from_static("bytes"));
         }
-        let request = kept.head();
-        let planned = &fill.planned;
-        let key = variant_key(planned.key, &names, planned.is_head, &request, rules.vary_values);
+        let (planned, lines) = (&fill.planned, kept.lines());
+        let key = variant_key(planned.key, &names, planned.is_head, lines, rules.vary_values);
         let life = self.storable.life;
-        let presented = Presented::take(&names, request.headers());
+        let presented = Presented::take(&names, lines);
         let mut head = StoredHead::packed(self.status, fields.finish(), life, presented);
         head.etag_is_ours = etag.is_some();
         let keep = keep_until(&life, self.storable.keep);

@@ -17,6 +17,7 @@ mod find;
 mod flight;
 pub(crate) mod function;
 mod gather;
+pub(crate) mod kept;
 #[cfg(feature = "mutants")]
 pub mod mutant;
 mod nested;

@@ -6,7 +6,8 @@
 
 use http::StatusCode;
 
-use super::route::{Kept, Route, Shared};
+use super::kept::Kept;
+use super::route::{Route, Shared};
 use super::serve::{Changes, Origin, Served};
 use super::spawn::{Lifeline, Spawn};
 use super::tee::Drain;
@@ -33,7 +34,7 @@ impl Route {
         let Shared { cache, rules, .. } = &*self.shared;
         self.confide(outer, &origin.head()).await;
         let kept = Box::new(Kept::of(&origin.head(), rules.code.store_if.is_some()));
-        let fields = plan::changed_fields(rules, &kept.headers, false, Validators::default());
+        let fields = plan::changed_fields(rules, &kept, false, Validators::default());
         let changes = Changes { fields, wishes: None };
         let asked = cache.clock.now();
         let reason = if outer.are_of(cache.id) { Reason::Nested } else { Reason::OtherCache };
@@ -42,7 +43,7 @@ impl Route {
         let times = Times { asked, answered: cache.clock.now() };
         // A 304 confirms a response that was judged when it was stored.
         if response.status() != StatusCode::NOT_MODIFIED
-            && storable(rules, &kept.head(), &response, &outer.take(), None, times).is_err()
+            && storable(rules, &kept, &response, &outer.take(), None, times).is_err()
         {
             outer.refuse();
         }

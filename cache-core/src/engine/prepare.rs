@@ -1,7 +1,10 @@
 //! What a run of the handler needs: the right to store its answer, the tags that follow from the
 //! request, and what it may be asked to confirm.
 
+use std::time::SystemTime;
+
 use super::fill::ask;
+use super::kept::Kept;
 use super::route::{Route, Shared};
 use super::run::Fill;
 use super::seek::Miss;
@@ -9,8 +12,10 @@ use crate::entry::{Entry, StoredHead};
 use crate::field::notes::Noted;
 use crate::head::RequestHead;
 use crate::policy::plan::{self, Planned};
+use crate::policy::storable::Times;
 use crate::reason::Reason;
 use crate::store::{Lookup, Ticket};
+use crate::wishes::Wishes;
 
 impl Route {
     /// Everything that a run of the handler needs, a ticket above all.
@@ -70,7 +75,20 @@ impl Route {
             Ok(tags) if of_part(head, background) => (tags, Err(Reason::Range)),
             Ok(tags) => (tags, ticket.map(|ticket| ticket.valid_for(rules.max_fill))),
         };
-        Box::new(Fill { planned, reason, ticket, tags, lead: None, miss, background })
+        let unknown = SystemTime::UNIX_EPOCH;
+        Box::new(Fill {
+            planned,
+            reason,
+            ticket,
+            tags,
+            lead: None,
+            miss,
+            background,
+            kept: Kept::of(head, rules.code.store_if.is_some()),
+            wishes: Wishes::of(self.shared.cache.id),
+            lifetime: Ok(None),
+            times: Times { asked: unknown, answered: unknown },
+        })
     }
 
     /// What is stored in the entry's place, now that there is a ticket. If it was invalidated before

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use http::{Extensions, HeaderMap, HeaderName, Method, Response, StatusCode, Uri};
+use http::{HeaderName, Response, StatusCode};
 
 use super::cache::{Cache, Inner};
 use super::reply::{self, How, Reply};
-use super::seek::{self, Next, Resolved, Seek};
+use super::run::Fill;
+use super::seek::{self, Miss, Next, Resolved, Seek};
 use super::spawn::Lifeline;
 use crate::body::ReplyBody;
 use crate::entry::Entry;
-use crate::field::notes::Noted;
-use crate::head::{Extracted, RequestHead};
+use crate::field::cache_control::CacheControl;
+use crate::head::RequestHead;
 use crate::key::vary::{Presented, Presenting};
 use crate::policy::derive;
 use crate::policy::freshness::Freshness;
@@ -74,6 +75,8 @@ pub(crate) enum State {
     Planned(Planned),
     /// Looked up.
     Resolved(Box<(Planned, Resolved, u64)>),
+    /// Nothing is there, in this generation, and the handler is to be run for it.
+    Missed(Box<Fill>, u64),
 }
 
 impl Route {
@@ -168,6 +171,15 @@ impl Route {
         {
             return self.hit(head, entry, &state);
         }
+        let found = match found {
+            // Nothing more to look for, and nothing else to wait for.
+            Lookup::Miss(ticket) if self.fills_at_once(&planned, head) => {
+                let miss = Miss::unknown(Reason::Absent, planned.key);
+                let fill = self.begin(planned, miss, Ok(ticket), head, false);
+                return Step::Forward(Pending(State::Missed(fill, generation)));
+            }
+            found => found,
+        };
         // Many others with what is found in the record's place.
         let mut next = None;
         if let Some(names) = seek::nominated_in(&found) {
@@ -183,6 +195,20 @@ impl Route {
                 Step::Forward(Pending(State::Resolved(Box::new((planned, resolved, generation)))))
             }
         }
+    }
+
+    /// Whether a request for which nothing is there is one for the handler, of which all that a run
+    /// needs is known.
+    fn fills_at_once(&self, planned: &Planned, head: &RequestHead<'_>) -> bool {
+        let rules = &self.shared.rules;
+        // A HEAD request has a class of its own to look into.
+        !planned.is_head && !rules.params_come_later && !self.is_refused(head)
+    }
+
+    /// Whether nothing but what is stored will do for the client.
+    pub(super) fn is_refused(&self, head: &RequestHead<'_>) -> bool {
+        self.shared.rules.honours_client()
+            && CacheControl::of_request(head.headers()).only_if_cached
     }
 
     /// The answer for what the request presents for these fields; otherwise what was found there.
@@ -303,44 +329,6 @@ impl Route {
                 *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 failed
             }
-        }
-    }
-}
-
-/// A request's head, kept for the time when the framework has taken the request.
-#[derive(Clone, Debug)]
-pub(crate) struct Kept {
-    pub(crate) method: Method,
-    uri: Uri,
-    pub(crate) headers: HeaderMap,
-    params: Vec<(String, String)>,
-    extracted: Vec<Extracted>,
-    /// It has a condition that a 304 may answer.
-    pub(crate) validates: bool,
-    /// Only where a function of the policy may ask for them.
-    extensions: Option<Extensions>,
-}
-
-impl Kept {
-    pub(crate) fn of(head: &RequestHead<'_>, with_extensions: bool) -> Self {
-        Self {
-            extensions: head.extensions().filter(|_| with_extensions).cloned(),
-            method: head.method().clone(),
-            uri: head.uri().clone(),
-            headers: head.headers().clone(),
-            params: head.params().to_vec(),
-            extracted: head.extracted().to_vec(),
-            validates: head.has(Noted::Validator),
-        }
-    }
-
-    pub(crate) fn head(&self) -> RequestHead<'_> {
-        let head = RequestHead::new(&self.method, &self.uri, &self.headers)
-            .with_params(&self.params)
-            .with_extracted(&self.extracted);
-        match &self.extensions {
-            Some(extensions) => head.with_extensions(extensions),
-            None => head,
         }
     }
 }

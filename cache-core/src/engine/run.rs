@@ -1,7 +1,7 @@
 //! Running the handler, and what becomes of its answer.
 
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
@@ -10,8 +10,9 @@ use http::{Response, StatusCode};
 use super::conclude::Concluded;
 use super::fill::give_up;
 use super::flight::Lead;
+use super::kept::Kept;
 use super::reply::How;
-use super::route::{Kept, Route, Shared};
+use super::route::{Route, Shared};
 use super::seek::Miss;
 use super::serve::{Changes, Origin};
 use super::spawn::{Lifeline, Spawn};
@@ -30,8 +31,9 @@ use crate::wishes::Wishes;
 
 type Answer<O, S> = Result<Response<ServedBody<<O as Origin>::Body, S>>, <O as Origin>::Error>;
 
-/// What a run of the handler is for. Boxed, as a [`Run`] is: what is passed through futures by value
-/// lies in each of them, and all of them move when the outermost is boxed.
+/// A run of the handler: what it is for, and what there is of it beside the response. Boxed: what is
+/// passed through futures by value lies in each of them, and all of them move when the outermost is
+/// boxed.
 #[derive(Debug)]
 pub(crate) struct Fill {
     pub(crate) planned: Planned,
@@ -44,11 +46,6 @@ pub(crate) struct Fill {
     pub(crate) miss: Miss,
     /// Nobody waits for the answer.
     pub(crate) background: bool,
-}
-
-/// A run of the handler, beside its response.
-#[derive(Clone, Debug)]
-pub(crate) struct Run {
     pub(crate) kept: Kept,
     pub(crate) wishes: Wishes,
     pub(crate) lifetime: Result<Option<Lifetime>, Reason>,
@@ -77,7 +74,7 @@ impl Route {
     /// Every miss pays for the size of this future: what is rarer lies in boxes.
     pub(crate) async fn fill<O, S>(
         &self,
-        fill: Box<Fill>,
+        mut fill: Box<Fill>,
         origin: O,
         spawn: S,
         life: &Lifeline,
@@ -87,27 +84,26 @@ impl Route {
         S: Spawn<Drain<O::Body>>,
     {
         let Shared { cache, rules, .. } = &*self.shared;
-        let mut run = self.run_of(&origin.head());
         if fill.ticket.is_ok() && rules.code.ttl.is_some() {
-            run.lifetime = Box::pin(self.lifetime(&origin.head())).await;
+            fill.lifetime = Box::pin(self.lifetime(&origin.head())).await;
         }
         if fill.ticket.is_ok() {
             life.hold();
         }
-        let changes = self.changes_for(&fill, &run);
-        run.times.asked = cache.clock.now();
+        let changes = self.changes_for(&fill);
+        fill.times.asked = cache.clock.now();
         let ran = match &fill.miss.fallback {
             None => origin.run(changes).await,
             Some(stale) => {
                 match Box::pin(AssertUnwindSafe(origin.run(changes)).catch_unwind()).await {
                     Ok(Ok(response)) if !is_failure(response.status()) => Ok(response),
                     Ok(Err(error)) => Err(error),
-                    Ok(Ok(_)) | Err(_) => return Ok(self.stale_answer(&run.kept, stale)),
+                    Ok(Ok(_)) | Err(_) => return Ok(self.stale_answer(&fill.kept, stale)),
                 }
             }
         };
-        run.times.answered = cache.clock.now();
-        let rest = match self.conclude(fill, run, ran?, &spawn, life) {
+        fill.times.answered = cache.clock.now();
+        let rest = match self.conclude(fill, ran?, &spawn, life) {
             Concluded::Answer(answer) => return Ok(answer),
             Concluded::Putting(waiting) => {
                 Either::Left(Box::pin(self.answer_when_put(waiting, life)))
@@ -117,25 +113,14 @@ impl Route {
         Ok(rest.await)
     }
 
-    fn changes_for(&self, fill: &Fill, run: &Run) -> Changes {
+    fn changes_for(&self, fill: &Fill) -> Changes {
         let may_store = fill.ticket.is_ok();
         let (_, validators) = fill.to_validate();
         let rules = &self.shared.rules;
         Changes {
-            fields: plan::changed_fields(rules, &run.kept.headers, may_store, validators),
-            wishes: Some(run.wishes.clone()),
+            fields: plan::changed_fields(rules, &fill.kept, may_store, validators),
+            wishes: Some(fill.wishes.clone()),
         }
-    }
-
-    fn run_of(&self, head: &RequestHead<'_>) -> Box<Run> {
-        let rules = &self.shared.rules;
-        let unknown = SystemTime::UNIX_EPOCH;
-        Box::new(Run {
-            kept: Kept::of(head, rules.code.store_if.is_some()),
-            wishes: Wishes::of(self.shared.cache.id),
-            lifetime: Ok(None),
-            times: Times { asked: unknown, answered: unknown },
-        })
     }
 
     /// A response that is not stored says something of its key, unless it is the request's doing.
@@ -187,19 +172,18 @@ impl Route {
     pub(crate) fn decide(
         &self,
         fill: &Fill,
-        run: &Run,
         head: &ResponseHead<'_>,
         size: u64,
     ) -> Result<Storable, Reason> {
         let rules = &self.shared.rules;
-        let list = run.wishes.take();
-        let lifetime = match (&run.lifetime, list.ttl) {
+        let list = fill.wishes.take();
+        let lifetime = match (&fill.lifetime, list.ttl) {
             (Ok(lifetime), _) => lifetime.as_ref(),
             // The handler's own word goes before the function's.
             (Err(_), Some(_)) => None,
             (Err(reason), None) => return Err(*reason),
         };
-        let storable = storable(rules, &run.kept.head(), head, &list, lifetime, run.times)?;
+        let storable = storable(rules, &fill.kept, head, &list, lifetime, fill.times)?;
         let announced = match storable.length {
             Stated::Length(length) => length,
             Stated::Nothing | Stated::Nonsense => 0,

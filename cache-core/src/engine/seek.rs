@@ -10,7 +10,7 @@ use crate::entry::{Content, Entry, StoredHead};
 use crate::field::cache_control::CacheControl;
 use crate::head::RequestHead;
 use crate::key::canonical::{Canonical, Part};
-use crate::key::vary::{Presented, VariantRecord, variant};
+use crate::key::vary::{Asked, Presented, VariantRecord, variant};
 use crate::key::{Digest, Key};
 use crate::policy::Rules;
 use crate::policy::freshness::{self, Freshness, Use, usable};
@@ -291,13 +291,13 @@ pub(crate) fn variant_key(
     primary: Key,
     names: &[HeaderName],
     head_class: bool,
-    head: &RequestHead<'_>,
+    request: &impl Asked,
     values: VaryValues,
 ) -> Key {
     match (names.is_empty(), head_class) {
         (true, false) => primary,
-        (false, false) => primary.variant_of(variant(names, head, values)),
-        (_, true) => primary.variant_of(head_variant(&variant(names, head, values))),
+        (false, false) => primary.variant_of(variant(names, request, values)),
+        (_, true) => primary.variant_of(head_variant(&variant(names, request, values))),
     }
 }
 

@@ -21,15 +21,15 @@ use http::{Response, StatusCode};
 
 use super::board::{Boarded, Flown, Tries};
 use super::flight::{Joined, Lead};
+use super::kept::Kept;
 use super::reply::{How, Reply};
-use super::route::{Kept, Pending, Route, Shared, State, Step};
+use super::route::{Pending, Route, Shared, State, Step};
 use super::run::Fill;
 use super::seek::{Miss, Resolved};
 use super::spawn::{Lifeline, Spawn};
 use super::status::{self, Story};
 use super::tee::{Drain, ServedBody};
 use crate::body::{Body, ReplyBody};
-use crate::field::cache_control::CacheControl;
 use crate::head::RequestHead;
 use crate::key::Digest;
 use crate::policy::KeyFunction;
@@ -149,7 +149,10 @@ impl Route {
     {
         // Every plain miss pays for the size of this future: what is rarer lies in boxes, and what is
         // done before it waits lies outside of it.
-        let started = self.at_once(pending, &origin.head());
+        let started = match pending.0 {
+            State::Missed(fill, generation) => self.depart(fill, generation),
+            state => self.at_once(state, &origin.head()),
+        };
         async move {
             match started {
                 Ok(fill) => {
@@ -188,8 +191,8 @@ impl Route {
 
     /// The run of the handler for a plain miss: the store has answered already, and nobody need be
     /// waited for.
-    fn at_once(&self, pending: Pending, head: &RequestHead<'_>) -> Result<Box<Fill>, Box<Start>> {
-        let found = match pending.0 {
+    fn at_once(&self, state: State, head: &RequestHead<'_>) -> Result<Box<Fill>, Box<Start>> {
+        let found = match state {
             State::Resolved(found) if self.is_plain(&found.1, head) => *found,
             state => return Err(Box::new(Start::Pending(state))),
         };
@@ -202,7 +205,11 @@ impl Route {
         let Some(ticket) = miss.ticket.take() else {
             return later(planned, Resolved::Forward(miss));
         };
-        let mut fill = self.begin(planned, miss, Ok(ticket), head, false);
+        self.depart(self.begin(planned, miss, Ok(ticket), head, false), generation)
+    }
+
+    /// The same of a run that needs nothing more.
+    fn depart(&self, mut fill: Box<Fill>, generation: u64) -> Result<Box<Fill>, Box<Start>> {
         match self.board(&fill, generation, &mut Tries::default()) {
             Boarded::Run(lead, reason) => {
                 fill.board(lead, reason);
@@ -216,7 +223,7 @@ impl Route {
     /// Whether the handler is to be asked and nothing more need be known for that.
     fn is_plain(&self, resolved: &Resolved, head: &RequestHead<'_>) -> bool {
         let Resolved::Forward(miss) = resolved else { return false };
-        miss.stored_get.is_none() && !(self.shared.rules.honours_client() && only_if_cached(head))
+        miss.stored_get.is_none() && !self.is_refused(head)
     }
 
     /// What the answer will come from.
@@ -224,7 +231,7 @@ impl Route {
         let cache = &self.shared.cache;
         let mut begun = None;
         let (planned, mut resolved, mut generation) = match start {
-            Start::Fill(fill, generation) => {
+            Start::Fill(fill, generation) | Start::Pending(State::Missed(fill, generation)) => {
                 let planned = fill.planned.clone();
                 begun = Some(fill);
                 (planned, None, generation)
@@ -267,7 +274,7 @@ impl Route {
                         }
                         Resolved::Forward(miss) => miss,
                     };
-                    if self.shared.rules.honours_client() && only_if_cached(&origin.head()) {
+                    if self.is_refused(&origin.head()) {
                         return Met::Reply(self.gateway_timeout().into(), None);
                     }
                     self.prepare(planned.clone(), miss, &origin.head(), false).await
@@ -441,10 +448,6 @@ enum Met {
     Bypass(Reason),
     /// The handler, inside the fill of another route.
     Nested(Wishes),
-}
-
-fn only_if_cached(head: &RequestHead<'_>) -> bool {
-    CacheControl::of_request(head.headers()).only_if_cached
 }
 
 fn served<O: Origin, S: Spawn<Drain<O::Body>>>(

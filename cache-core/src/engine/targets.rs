@@ -14,7 +14,8 @@ use std::time::Duration;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
 
-use super::route::{Kept, Route, Shared};
+use super::kept::Kept;
+use super::route::{Route, Shared};
 use crate::field::groups;
 use crate::field::reference::{Base, Target, same_origin};
 use crate::head::RequestHead;

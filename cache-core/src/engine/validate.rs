@@ -12,7 +12,7 @@ use http::{Response, StatusCode};
 use super::fill::{Recorded, Recording, forget};
 use super::reply::How;
 use super::route::{Route, Shared};
-use super::run::{Fill, Run};
+use super::run::Fill;
 use super::seek::Miss;
 use super::status::Seconds;
 use crate::body::ReplyBody;
@@ -29,14 +29,13 @@ impl Route {
     pub(crate) async fn freshen(
         &self,
         mut fill: Box<Fill>,
-        run: Box<Run>,
         entry: &Entry,
         answer: &HeaderMap,
     ) -> Response<ReplyBody> {
         let fwd = Forwarded::from(fill.reason);
-        let kept = run.kept.clone();
+        let kept = fill.kept.clone();
         let (entry, stored) = match entry.response() {
-            Some(stored) => self.freshened(&mut fill, run, entry, stored, answer).await,
+            Some(stored) => self.freshened(&mut fill, entry, stored, answer).await,
             None => (entry.clone(), Err(Reason::Absent)),
         };
         let now = self.shared.cache.clock.now();
@@ -56,7 +55,6 @@ impl Route {
     pub(crate) async fn by_head(
         &self,
         fill: &mut Fill,
-        run: &Run,
         get: &Entry,
         answer: &HeaderMap,
     ) -> Option<Result<Seconds, Reason>> {
@@ -70,8 +68,7 @@ impl Route {
         }
         fill.ticket.as_ref().ok()?;
         fill.planned.is_head = false;
-        let run = Box::new(run.clone());
-        let (entry, done) = self.freshened(fill, run, get, stored, answer).await;
+        let (entry, done) = self.freshened(fill, get, stored, answer).await;
         let life = entry.response().map(StoredHead::life)?;
         Some(done.map(|()| Seconds::from(&freshness(&life, cache.clock.now()))))
     }
@@ -80,19 +77,18 @@ impl Route {
     async fn freshened(
         &self,
         fill: &mut Fill,
-        run: Box<Run>,
         entry: &Entry,
         stored: &StoredHead,
         answer: &HeaderMap,
     ) -> (Entry, Result<(), Reason>) {
-        let Some(headers) = merged(stored, answer, run.times.answered) else {
+        let Some(headers) = merged(stored, answer, fill.times.answered) else {
             self.give_up(fill, Reason::OtherValidator);
             return (entry.clone(), Err(Reason::OtherValidator));
         };
         let head = ResponseHead::new(stored.status, &headers);
-        match self.decide(fill, &run, &head, entry.body().len() as u64) {
+        match self.decide(fill, &head, entry.body().len() as u64) {
             Ok(storable) => {
-                let recording = self.recording_again(fill, run, entry, &headers, storable);
+                let recording = self.recording_again(fill, entry, &headers, storable);
                 match recording.seal() {
                     Ok(sealed) => {
                         let entry = sealed.entry.clone();
@@ -123,7 +119,6 @@ impl Route {
     fn recording_again(
         &self,
         fill: &mut Fill,
-        run: Box<Run>,
         entry: &Entry,
         headers: &HeaderMap,
         storable: Storable,
@@ -141,12 +136,15 @@ impl Route {
             lead: fill.lead.take(),
             miss,
             background: fill.background,
+            kept: fill.kept.clone(),
+            wishes: fill.wishes.clone(),
+            lifetime: fill.lifetime.clone(),
+            times: fill.times,
         });
         Recording {
             route: self.clone(),
             form: self.stored_form(headers, &fill.planned, &storable),
             fill,
-            run,
             storable,
             status: entry.response().map(|stored| stored.status).unwrap_or_default(),
             announced: None,

@@ -4,10 +4,14 @@
 /// costs less than to look for each of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Notes<'a> {
-    found: u16,
+    found: Found,
     host: Option<&'a [u8]>,
     none_match: Option<&'a [u8]>,
 }
+
+/// Which of these fields there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found(u16);
 
 /// A field that decides something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +29,14 @@ pub(crate) enum Noted {
     Hosts = 1 << 6,
     /// `Content-Length` of more than nothing, or `Transfer-Encoding`.
     Content = 1 << 7,
+    /// `If-Range`, which asks for nothing without `Range`.
+    IfRange = 1 << 8,
+}
+
+impl Found {
+    pub(crate) const fn has(self, noted: Noted) -> bool {
+        self.0 & noted as u16 != 0
+    }
 }
 
 impl<'a> Notes<'a> {
@@ -44,16 +56,22 @@ impl<'a> Notes<'a> {
                 }
                 "if-modified-since" => Noted::Validator as u16,
                 "range" => Noted::Range as u16,
+                "if-range" => Noted::IfRange as u16,
                 "content-length" if value != b"0" => Noted::Content as u16,
                 "transfer-encoding" => Noted::Content as u16,
                 _ => 0,
             };
         }
-        Self { found, host, none_match }
+        Self { found: Found(found), host, none_match }
     }
 
     pub(crate) const fn has(self, noted: Noted) -> bool {
-        self.found & noted as u16 != 0
+        self.found.has(noted)
+    }
+
+    /// Which fields there are, without their values.
+    pub(crate) const fn found(self) -> Found {
+        self.found
     }
 
     /// One line of `If-None-Match`, if there is any.
@@ -86,11 +104,12 @@ mod tests {
             ("if-none-match", Noted::Validator),
             ("if-modified-since", Noted::Validator),
             ("range", Noted::Range),
+            ("if-range", Noted::IfRange),
             ("content-length", Noted::Content),
             ("transfer-encoding", Noted::Content),
         ] {
-            assert_eq!(of(&["host"]).found, 0);
-            assert_eq!(of(&["host", name]).found, noted as u16, "{name}");
+            assert_eq!(of(&["host"]).found, Found(0));
+            assert_eq!(of(&["host", name]).found, Found(noted as u16), "{name}");
             assert!(of(&["host", name]).has(noted));
         }
     }

@@ -175,12 +175,12 @@ struct Lines(Vec<(HeaderName, Vec<Bytes>)>);
 impl Presented {
     /// Copies the values of `names` out of a request.
     #[must_use]
-    pub fn take(names: &[HeaderName], request: &HeaderMap) -> Self {
+    pub fn take(names: &[HeaderName], request: &impl Asked) -> Self {
         let values = |name: &HeaderName| {
-            let lines = request.get_all(name).iter();
+            let lines = request.lines_of(name);
+            let mut values: Vec<Bytes> = lines.map(Bytes::copy_from_slice).collect();
             // No more room than they need: most have one.
-            let mut values = Vec::with_capacity(lines.size_hint().0);
-            values.extend(lines.map(|line| Bytes::copy_from_slice(line.as_bytes())));
+            values.shrink_to_fit();
             values
         };
         Self::from_lines(names.iter().map(|name| (name.clone(), values(name))).collect())

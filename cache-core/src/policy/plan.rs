@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
 use super::Rules;
 use super::derive::{declared_query, target_parts};
 use super::setting::{Authorization, Cookies, UnsafeInvalidates};
+use crate::engine::kept::Kept;
 use crate::entry::StoredHead;
 use crate::field::cache_control::CacheControl;
 use crate::field::notes::Noted;
@@ -176,30 +177,34 @@ pub(crate) fn all_tags(mut tags: Vec<Tag>, added: &[Tag]) -> Result<Tags, Reason
 /// the stored response that is to be validated.
 pub(crate) fn changed_fields(
     rules: &Rules,
-    request: &HeaderMap,
+    request: &Kept,
     may_store: bool,
     validators: Validators,
 ) -> Vec<(HeaderName, Option<HeaderValue>)> {
     let mut changed = Vec::new();
     match &rules.cookies {
         Cookies::Ignore => changed.push((header::COOKIE, None)),
-        Cookies::Key(names) => changed.push((header::COOKIE, cookie::only(request, names))),
+        Cookies::Key(names) => {
+            changed.push((header::COOKIE, cookie::only(request.headers(), names)));
+        }
         Cookies::Bypass | Cookies::Rfc => {}
     }
+    if !may_store {
+        return changed;
+    }
     // Only a refresh of the whole has them.
-    for name in [header::RANGE, header::IF_RANGE] {
-        if may_store && request.contains_key(&name) {
+    for (noted, name) in [(Noted::Range, header::RANGE), (Noted::IfRange, header::IF_RANGE)] {
+        if request.has(noted) {
             changed.push((name, None));
         }
     }
-    let own = [
-        (header::IF_NONE_MATCH, validators.etag),
-        (header::IF_MODIFIED_SINCE, validators.last_modified),
-    ];
-    for (name, value) in own {
-        if may_store && (value.is_some() || request.contains_key(&name)) {
-            changed.push((name, value));
-        }
+    if request.has(Noted::Validator) || !validators.is_empty() {
+        let own = [
+            (header::IF_NONE_MATCH, validators.etag),
+            (header::IF_MODIFIED_SINCE, validators.last_modified),
+        ];
+        let there = |name: &HeaderName| request.headers().contains_key(name);
+        changed.extend(own.into_iter().filter(|(name, value)| value.is_some() || there(name)));
     }
     changed
 }

@@ -12,7 +12,6 @@ use super::storable::{SetBy, SetLifetime, Times};
 use crate::entry::Life;
 use crate::field::cache_control::CacheControl;
 use crate::field::{age, conditional, targeted};
-use crate::head::RequestHead;
 use crate::reason::Reason;
 
 /// The longest life that a response gets by heuristics: a tenth of the time since it was last
@@ -26,7 +25,7 @@ const GRAIN: Duration = Duration::from_secs(2);
 /// Whether the response may be stored at all (§3), and the directives that say so.
 pub(crate) fn permitted(
     rules: &Rules,
-    request: &RequestHead<'_>,
+    is_authorized: bool,
     response: &ResponseHead<'_>,
 ) -> Result<Says, Reason> {
     let Says { directives: says, is_targeted } = Says::of(rules, response.headers());
@@ -40,9 +39,8 @@ pub(crate) fn permitted(
     if says.private_all {
         return Err(Reason::Private);
     }
-    let authorized = rules.authorization == Authorization::Rfc
-        && request.headers().contains_key(header::AUTHORIZATION);
-    if authorized && !says.shares_authorized() {
+    let by_rfc = rules.authorization == Authorization::Rfc;
+    if by_rfc && is_authorized && !says.shares_authorized() {
         return Err(Reason::Authorization);
     }
     Ok(Says { directives: says, is_targeted })

@@ -9,13 +9,14 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::rules::Rules;
 use super::setting::SetCookie;
 use super::{Lifetime, ResponseHead, plan, rfc};
+use crate::engine::kept::Kept;
 use crate::engine::written;
 use crate::entry::{Life, Packing};
 use crate::field::cache_control::CacheControl;
 use crate::field::list::members;
+use crate::field::notes::Noted;
 use crate::field::said::{Said, Saying};
 use crate::field::{age, conditional, groups, hop_by_hop};
-use crate::head::RequestHead;
 use crate::key::vary::{Nominated, nominated};
 use crate::reason::Reason;
 use crate::tag::Tag;
@@ -52,7 +53,7 @@ pub(crate) struct Times {
 /// `lifetime` is the outcome of the route's TTL function, where it has one.
 pub(crate) fn storable(
     rules: &Rules,
-    request: &RequestHead<'_>,
+    request: &Kept,
     response: &ResponseHead<'_>,
     wishes: &WishList,
     lifetime: Option<&Lifetime>,
@@ -75,7 +76,7 @@ pub(crate) fn storable(
         return Err(Reason::Status);
     }
     let says = if rules.is_http() {
-        Some(rfc::permitted(rules, request, response)?)
+        Some(rfc::permitted(rules, request.has(Noted::Authorization), response)?)
     } else {
         forbidden_by_fields(headers, said)?;
         None
@@ -99,7 +100,7 @@ pub(crate) fn storable(
         }
     };
     if let Some(test) = &rules.code.store_if {
-        let asked = std::panic::AssertUnwindSafe(|| test(request, response));
+        let asked = std::panic::AssertUnwindSafe(|| test(&request.head(), response));
         if !std::panic::catch_unwind(asked).unwrap_or(false) {
             return Err(Reason::StoreIf);
         }
@@ -112,7 +113,8 @@ pub(crate) fn storable(
     };
     let groups = if rules.cache_groups {
         let names = groups::of(headers, &groups::CACHE_GROUPS).ok_or(Reason::Tags)?;
-        names.iter().map(|name| plan::group(rules, request, name)).collect()
+        let of = |name: &String| plan::group(rules, &request.head(), name);
+        names.iter().map(of).collect()
     } else {
         Vec::new()
     };

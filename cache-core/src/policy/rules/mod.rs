@@ -51,6 +51,8 @@ pub(crate) struct Rules {
     pub(crate) key_beginning: Vec<u8>,
     /// What keys are remembered for that follow from little.
     pub(crate) memorable_keys: Option<Purpose>,
+    /// Path parameters are needed, but not before something is looked up.
+    pub(crate) params_come_later: bool,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
     pub(crate) keep: Duration,
@@ -141,6 +143,7 @@ impl Rules {
             host_in_key: spec.host_in_key.unwrap_or(true),
             key_beginning: Vec::new(),
             memorable_keys: None,
+            params_come_later: false,
             key: checks::key(spec, &code, policy.params.as_deref())?,
             tags: checks::templates(spec, policy.params.as_deref())?,
             unknown_placeholder: spec.unknown_placeholder.unwrap_or_default(),
@@ -167,7 +170,9 @@ impl Rules {
         };
         let key_beginning = usual_key_beginning(&rules);
         let memorable_keys = derive::memorable(&rules);
-        Ok(Self { own_fields: own_fields(&rules), key_beginning, memorable_keys, ..rules })
+        let params_come_later = rules.needs_params() && !rules.keys_by_params();
+        let own_fields = own_fields(&rules);
+        Ok(Self { own_fields, key_beginning, memorable_keys, params_come_later, ..rules })
     }
 
     /// Whether a request's own directives are heeded.

@@ -1,0 +1,181 @@
+//! A request's head, kept for the time when the framework has taken the request.
+
+use std::sync::OnceLock;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Extensions, Method, Uri};
+
+use crate::field::notes::{Found, Noted};
+use crate::head::{Extracted, RequestHead};
+use crate::key::vary::Asked;
+
+/// What becomes of a response may depend on all of it, but seldom does: it is asked for its method,
+/// for which fields there are, and for the lines that a response nominates.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) method: Method,
+    uri: Uri,
+    lines: Lines,
+    /// Made of the lines where somebody wants a table.
+    table: OnceLock<Box<HeaderMap>>,
+    found: Found,
+    params: Vec<(String, String)>,
+    extracted: Vec<Extracted>,
+    /// Only where a function of the policy may ask for them.
+    extensions: Option<Box<Extensions>>,
+}
+
+impl Kept {
+    pub(crate) fn of(head: &RequestHead<'_>, with_extensions: bool) -> Self {
+        let extensions = head.extensions().filter(|_| with_extensions);
+        Self {
+            extensions: extensions.map(|extensions| Box::new(extensions.clone())),
+            method: head.method().clone(),
+            uri: head.uri().clone(),
+            lines: Lines::of(head.headers()),
+            table: OnceLock::new(),
+            found: head.found(),
+            params: head.params().to_vec(),
+            extracted: head.extracted().to_vec(),
+        }
+    }
+
+    /// Whether the request has a field that decides something.
+    pub(crate) const fn has(&self, noted: Noted) -> bool {
+        self.found.has(noted)
+    }
+
+    /// All of it.
+    pub(crate) fn head(&self) -> RequestHead<'_> {
+        let head = RequestHead::new(&self.method, &self.uri, self.headers())
+            .with_params(&self.params)
+            .with_extracted(&self.extracted);
+        match &self.extensions {
+            Some(extensions) => head.with_extensions(extensions),
+            None => head,
+        }
+    }
+
+    /// A table of the fields, made at the first call.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.table.get_or_init(|| Box::new(self.lines.to_map()))
+    }
+
+    /// The lines of its fields, without a table of them.
+    pub(crate) const fn lines(&self) -> &Lines {
+        &self.lines
+    }
+}
+
+/// The lines of a head in one block: the length of the name, the name, the length of the value and
+/// whether it is sensitive, the value. A clone of a table is two blocks and a count for each value.
+#[derive(Clone)]
+pub(crate) struct Lines(Vec<u8>);
+
+/// A length.
+type Length = [u8; size_of::<u32>()];
+
+impl Lines {
+    fn of(headers: &HeaderMap) -> Self {
+        let size = |(name, value): (&HeaderName, &HeaderValue)| {
+            2 * size_of::<Length>() + name.as_str().len() + value.len()
+        };
+        let mut lines = Vec::with_capacity(headers.iter().map(size).sum());
+        for (name, value) in headers {
+            put(name.as_str().as_bytes(), false, &mut lines);
+            put(value.as_bytes(), value.is_sensitive(), &mut lines);
+        }
+        Self(lines)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Line<'_>> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            let ((name, _), after) = taken(rest)?;
+            let ((value, is_sensitive), after) = taken(after)?;
+            rest = after;
+            Some(Line { name, value, is_sensitive })
+        })
+    }
+
+    fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for line in self.iter() {
+            // They were names and values before.
+            if let (Ok(name), Ok(mut value)) =
+                (HeaderName::from_lowercase(line.name), HeaderValue::from_bytes(line.value))
+            {
+                value.set_sensitive(line.is_sensitive);
+                map.append(name, value);
+            }
+        }
+        map
+    }
+}
+
+struct Line<'l> {
+    name: &'l [u8],
+    value: &'l [u8],
+    is_sensitive: bool,
+}
+
+/// The highest bit of a length.
+const SENSITIVE: u32 = 1 << 31;
+
+fn put(bytes: &[u8], is_sensitive: bool, to: &mut Vec<u8>) {
+    // Heads are bounded far below 2 GiB by every HTTP server.
+    let length = u32::try_from(bytes.len()).unwrap_or_default() & !SENSITIVE;
+    let marked = if is_sensitive { length | SENSITIVE } else { length };
+    to.extend_from_slice(&marked.to_ne_bytes());
+    to.extend_from_slice(bytes.get(..length as usize).unwrap_or_default());
+}
+
+fn taken(from: &[u8]) -> Option<((&[u8], bool), &[u8])> {
+    let (marked, rest) = from.split_first_chunk::<{ size_of::<Length>() }>()?;
+    let marked = u32::from_ne_bytes(*marked);
+    let (bytes, rest) = rest.split_at_checked((marked & !SENSITIVE) as usize)?;
+    Some(((bytes, marked & SENSITIVE != 0), rest))
+}
+
+impl Asked for Lines {
+    fn lines_of(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]> {
+        let name = name.as_str().as_bytes();
+        self.iter().filter(move |line| line.name == name).map(|line| line.value)
+    }
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Values may be credentials.
+        f.debug_list().entries(self.iter().map(|line| line.name.escape_ascii())).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_what_was_there() {
+        let mut headers = HeaderMap::new();
+        for (name, value, is_sensitive) in
+            [("accept", "a", false), ("cookie", "", true), ("accept", "b\u{e9}", false)]
+        {
+            let mut value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+            value.set_sensitive(is_sensitive);
+            headers.append(name, value);
+        }
+        let uri = Uri::from_static("http://a/b?c");
+        let kept = Kept::of(&RequestHead::new(&Method::GET, &uri, &headers), false);
+        assert_eq!(*kept.headers(), headers);
+        assert!(kept.headers().iter().eq(&headers));
+        assert!(
+            kept.headers()["cookie"].is_sensitive() && !kept.headers()["accept"].is_sensitive()
+        );
+        for name in ["accept", "cookie", "host"].map(HeaderName::from_static) {
+            assert!(kept.lines().lines_of(&name).eq(headers.lines_of(&name)), "{name}");
+        }
+        assert!(kept.has(Noted::Cookie) && !kept.has(Noted::Range));
+        assert_eq!(*kept.head().uri(), uri);
+    }
+}
