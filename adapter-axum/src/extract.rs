@@ -36,6 +36,10 @@ impl Handles {
 
     /// Replaces what an outer route has left; its wishes stay if there are no others.
     pub(crate) fn put(cache: Cache, wishes: Option<Wishes>, extensions: &mut Extensions) {
+        if extensions.is_empty() {
+            extensions.insert(Self { cache, wishes });
+            return;
+        }
         // Who takes it as an `Extension` that `Cache::extension` has laid finds this route's.
         if let Some(outer) = extensions.get_mut::<Cache>() {
             outer.clone_from(&cache);

@@ -17,7 +17,7 @@ use crate::field::conditional;
 use crate::field::notes::Noted;
 use crate::key::Key;
 use crate::policy::ResponseHead;
-use crate::policy::freshness::freshness;
+use crate::policy::freshness;
 use crate::policy::plan::Planned;
 use crate::policy::storable::{self, Storable, StoredForm};
 use crate::reason::{Forwarded, Reason};
@@ -315,7 +315,7 @@ fn announce<B: Body>(response: &mut Response<B>) {
 }
 
 fn remaining(storable: &Storable) -> Seconds {
-    Seconds::from(&freshness(&storable.life, storable.life.stored_at))
+    Seconds::from(&freshness::at_receipt(&storable.life))
 }
 
 /// The answer of a miss can be a 304 too (RFC 9110 §13.2.1).

@@ -18,13 +18,14 @@ use super::run::Fill;
 use super::seek::variant_key;
 use crate::entry::{Content, Entry, StoredHead};
 use crate::field::entity_tag;
+use crate::field::said::Stated;
 use crate::key::Key;
-use crate::key::vary::{Presented, VariantRecord};
+use crate::key::vary::{MAX_NOMINATED, Presented, VariantRecord};
 use crate::policy::Rules;
 use crate::policy::freshness::keep_until;
 use crate::policy::plan::{Planned, all_tags};
 use crate::policy::setting::EtagRule;
-use crate::policy::storable::{Stated, Storable, StoredForm};
+use crate::policy::storable::{LateFields, Storable, StoredForm};
 use crate::reason::Reason;
 use crate::store::{PutOutcome, StoreError, Ticket};
 use crate::tag::{Tag, TagKind, Tags};
@@ -151,8 +152,11 @@ impl Recording {
             return Err(if wishes.refuse { Reason::Handler } else { Reason::Tags });
         }
         let tags = all_tags(std::mem::take(&mut fill.tags), &wishes.tags)?;
-        let known = fill.miss.record.as_ref().map(|(record, _)| record.clone());
-        let names = known.unwrap_or_default().union(&self.storable.nominated);
+        let nominated = std::mem::take(&mut self.storable.nominated);
+        let names = match &fill.miss.record {
+            Some((record, _)) => record.union(&nominated),
+            None => Some(nominated).filter(|names| names.len() <= MAX_NOMINATED),
+        };
         let names = names.ok_or(Reason::Vary)?;
         let mut fields = std::mem::take(&mut self.form.fields);
         let weak = rules.etag == EtagRule::Weak;
@@ -173,7 +177,7 @@ impl Recording {
         let mut head = StoredHead::packed(self.status, fields.finish(), life, presented);
         head.etag_is_ours = etag.is_some();
         let keep = keep_until(&life, self.storable.keep);
-        Ok((Entry::new(key, tags, keep, Content::Response(head), body), etag))
+        Ok((Entry::tagged(key, tags, keep, Content::Response(head), body), etag))
     }
 }
 
@@ -182,11 +186,14 @@ fn makes_etag(rules: &Rules, is_head: bool, has_one: bool) -> bool {
     !is_head && rules.etag != EtagRule::Off && !has_one
 }
 
-/// The bytes of the fields that a response may get at the end of its body.
-pub(crate) fn room_for_late_fields(rules: &Rules, planned: &Planned) -> usize {
-    // Number and length of either, the longer entity tag, and what `Accept-Ranges` says.
-    let etag = if makes_etag(rules, planned.is_head, false) { 2 + 68 } else { 0 };
-    etag + 2 + "bytes".len()
+/// The bytes of the fields that a response may get at the end of its body: number, length and value.
+pub(crate) fn room_for_late_fields(rules: &Rules, planned: &Planned) -> LateFields {
+    let etag = match rules.etag {
+        _ if !makes_etag(rules, planned.is_head, false) => 0,
+        EtagRule::Weak => 2 + entity_tag::LONGEST,
+        _ => 2 + entity_tag::LONGEST - "W/".len(),
+    };
+    LateFields { etag, accept_ranges: 2 + "bytes".len() }
 }
 
 impl Sealed {

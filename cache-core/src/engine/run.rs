@@ -19,10 +19,11 @@ use super::spawn::{Lifeline, Spawn};
 use super::tee::{Drain, ServedBody};
 use crate::body::Body;
 use crate::entry::{Entry, Life, StoredHead};
+use crate::field::said::Stated;
 use crate::head::RequestHead;
 use crate::policy::freshness::freshness;
 use crate::policy::plan::{self, Planned, Validators};
-use crate::policy::storable::{Stated, Storable, Times, storable};
+use crate::policy::storable::{Storable, Times, storable};
 use crate::policy::{AnyError, Boxed, Lifetime, ResponseHead};
 use crate::reason::Reason;
 use crate::store::Ticket;
@@ -91,7 +92,10 @@ impl Route {
             life.hold();
         }
         let changes = self.changes_for(&fill);
-        fill.times.asked = cache.clock.now();
+        if rules.is_http() {
+            // Elsewhere nobody asks for it.
+            fill.times.asked = cache.clock.now();
+        }
         let ran = match &fill.miss.fallback {
             None => origin.run(changes).await,
             Some(stale) => {
@@ -184,7 +188,7 @@ impl Route {
             (Err(reason), None) => return Err(*reason),
         };
         let storable = storable(rules, &fill.kept, head, &list, lifetime, fill.times)?;
-        let announced = match storable.length {
+        let announced = match storable.said.length() {
             Stated::Length(length) => length,
             Stated::Nothing | Stated::Nonsense => 0,
         };

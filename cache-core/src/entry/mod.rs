@@ -25,7 +25,7 @@ pub use self::usual::{usual_name, usual_value};
 use crate::clock::{from_unix_millis, unix_millis};
 use crate::key::vary::{Presented, VariantRecord};
 use crate::key::{Digest, Key};
-use crate::tag::{Tag, Tags};
+use crate::tag::{SortedTags, Tag, Tags};
 
 /// One stored thing, with all that a store needs to know of it. Immutable and cheap to clone.
 ///
@@ -210,10 +210,31 @@ impl Entry {
         content: Content,
         body: Bytes,
     ) -> Self {
+        Self::made(key, tags.iter().cloned(), keep_until, content, body)
+    }
+
+    /// The same, of tags that nobody else wants.
+    pub(crate) fn tagged(
+        key: Key,
+        tags: SortedTags,
+        keep_until: SystemTime,
+        content: Content,
+        body: Bytes,
+    ) -> Self {
+        Self::made(key, tags.into_iter(), keep_until, content, body)
+    }
+
+    fn made(
+        key: Key,
+        tags: impl ExactSizeIterator<Item = Tag>,
+        keep_until: SystemTime,
+        content: Content,
+        body: Bytes,
+    ) -> Self {
         let (primary, variant) = (*key.primary(), key.variant().map(|variant| Box::new(*variant)));
         let keep_until = unix_millis(keep_until);
         let inner = Inner { primary, variant, keep_until, content, body };
-        Self(ThinArc::from_header_and_iter(inner, tags.iter().cloned()))
+        Self(ThinArc::from_header_and_iter(inner, tags))
     }
 
     fn inner(&self) -> &Inner {

@@ -15,14 +15,14 @@ impl Packing {
     pub(crate) fn of(
         headers: &HeaderMap,
         kept: impl Fn(&HeaderName) -> bool,
-        added: &[(HeaderName, HeaderValue)],
+        added: &[Option<(HeaderName, HeaderValue)>],
         room: usize,
     ) -> Self {
         Self(pack_with_room(room, |to| {
             for (name, value) in headers.iter().filter(|(name, _)| kept(name)) {
                 put_line(name, value, to);
             }
-            for (name, value) in added {
+            for (name, value) in added.iter().flatten() {
                 put_line(name, value, to);
             }
         }))

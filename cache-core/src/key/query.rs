@@ -47,6 +47,15 @@ impl QueryRule {
         segments
     }
 
+    /// Whether all of it is one segment that selects a response.
+    pub(crate) fn takes_whole(&self, query: &str) -> bool {
+        match self {
+            Self::Raw => true,
+            Self::Sorted => !query.as_bytes().contains(&b'&'),
+            Self::Only(_) | Self::Except(_) => false,
+        }
+    }
+
     /// Whether a query that holds no selecting segment equals an absent one. `/?` and `/` are
     /// different under the rules that keep everything.
     pub(crate) const fn reduces(&self) -> bool {

@@ -194,6 +194,10 @@ pub(super) fn target_parts(
             canonical.part(Part::DeclaredQuery, declared.as_bytes());
         }
     } else if let Some(query) = query {
+        if rules.query.takes_whole(query) {
+            canonical.part(Part::QuerySegment, query.as_bytes());
+            return Ok(());
+        }
         for segment in rules.query.segments(query) {
             canonical.part(Part::QuerySegment, segment.as_bytes());
         }

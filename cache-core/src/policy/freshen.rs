@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::storable::content_length;
 use crate::entry::StoredHead;
+use crate::field::said::{Said, Stated};
 use crate::field::{conditional, entity_tag, hop_by_hop};
 
 /// The stored head, updated by that of a 304; `None` if the 304 is about another response.
@@ -70,7 +70,7 @@ pub(crate) fn confirms(stored: &StoredHead, length: usize, answer: &HeaderMap) -
     let has_validator =
         answer.contains_key(header::ETAG) || answer.contains_key(header::LAST_MODIFIED);
     let has_length = !answer.contains_key(header::CONTENT_LENGTH)
-        || content_length(answer) == Some(length as u64);
+        || Said::of(answer).length() == Stated::Length(length as u64);
     stored.status == StatusCode::OK
         && has_validator
         && has_length

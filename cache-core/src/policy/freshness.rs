@@ -62,15 +62,25 @@ pub fn freshness(life: &Life, now: SystemTime) -> Freshness {
     at(&Times::from(*life), now)
 }
 
+/// The age of a response with this life as it was received.
+pub(crate) fn at_receipt(life: &Life) -> Freshness {
+    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    aged(millis(life.initial_age), millis(life.fresh_for))
+}
+
 /// The age of what has these times.
 #[inline]
 pub(crate) fn at(times: &Times, now: SystemTime) -> Freshness {
     let resident = unix_millis(now).saturating_sub(times.stored_at);
-    let age = times.initial_age.saturating_add(resident);
+    aged(times.initial_age.saturating_add(resident), times.fresh_for)
+}
+
+#[inline]
+const fn aged(age: u64, fresh_for: u64) -> Freshness {
     Freshness {
         age,
-        remaining: times.fresh_for.saturating_sub(age),
-        staleness: age.saturating_sub(times.fresh_for),
+        remaining: fresh_for.saturating_sub(age),
+        staleness: age.saturating_sub(fresh_for),
     }
 }
 

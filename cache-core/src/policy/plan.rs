@@ -15,10 +15,9 @@ use crate::field::notes::Noted;
 use crate::field::{conditional, cookie};
 use crate::head::RequestHead;
 use crate::key::canonical::{Canonical, Part};
-use crate::key::query::QueryRule;
 use crate::key::{Digest, Key};
 use crate::reason::Reason;
-use crate::tag::{MAX_TAGS, Tag, Tags};
+use crate::tag::{MAX_TAGS, SortedTags, Tag};
 
 /// Where to look, and under which name an invalidation finds it.
 #[derive(Clone, Debug)]
@@ -147,12 +146,10 @@ pub(crate) fn key_name<'a>(
         };
     }
     let Some(query) = uri.query() else { return Cow::Borrowed(uri.path()) };
-    if matches!(rules.query, QueryRule::Sorted)
-        && !query.contains('&')
+    if rules.query.takes_whole(query)
         && let Some(target) = uri.path_and_query()
         && target.as_str().len() == uri.path().len() + 1 + query.len()
     {
-        // Nothing to sort.
         return Cow::Borrowed(target.as_str());
     }
     let segments = rules.query.segments(query);
@@ -163,9 +160,9 @@ pub(crate) fn key_name<'a>(
 }
 
 /// All tags of an entry: those of the request and those of the handler.
-pub(crate) fn all_tags(mut tags: Vec<Tag>, added: &[Tag]) -> Result<Tags, Reason> {
+pub(crate) fn all_tags(mut tags: Vec<Tag>, added: &[Tag]) -> Result<SortedTags, Reason> {
     tags.extend_from_slice(added);
-    let tags = Tags::new(tags);
+    let tags = SortedTags::new(tags);
     if tags.len() > MAX_TAGS { Err(Reason::Tags) } else { Ok(tags) }
 }
 

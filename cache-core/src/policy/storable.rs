@@ -15,7 +15,7 @@ use crate::entry::{Life, Packing};
 use crate::field::cache_control::CacheControl;
 use crate::field::list::members;
 use crate::field::notes::Noted;
-use crate::field::said::{Said, Saying};
+use crate::field::said::{Said, Saying, Stated};
 use crate::field::{age, conditional, groups, hop_by_hop};
 use crate::key::vary::{Nominated, nominated};
 use crate::reason::Reason;
@@ -37,8 +37,8 @@ pub(crate) struct Storable {
     pub(crate) strips_cookies: bool,
     /// The cache groups that it belongs to.
     pub(crate) groups: Vec<Tag>,
-    /// What it says of its length.
-    pub(crate) length: Stated,
+    /// What its fields say.
+    pub(crate) said: Said,
 }
 
 /// When a request went to the handler, and when its response came.
@@ -88,7 +88,7 @@ pub(crate) fn storable(
     if refuses && said.has(Saying::SetCookie) {
         return Err(Reason::SetCookie);
     }
-    if said.has(Saying::ContentType) && is_event_stream(headers) {
+    if said.is_event_stream() {
         return Err(Reason::EventStream);
     }
     let nominated = match said.has(Saying::Vary).then(|| nominated(headers)) {
@@ -119,8 +119,7 @@ pub(crate) fn storable(
         Vec::new()
     };
     let strips_cookies = rules.set_cookie == SetCookie::Strip || wishes.strip_cookies;
-    let length = Stated::of(headers, said);
-    Ok(Storable { life, keep, nominated, withheld, strips_cookies, groups, length })
+    Ok(Storable { life, keep, nominated, withheld, strips_cookies, groups, said })
 }
 
 /// A 304 stands for a 200 (RFC 9110 §15.4.5): it confirms nothing else.
@@ -217,14 +216,6 @@ fn forbidden_by_fields(headers: &HeaderMap, said: Said) -> Result<(), Reason> {
     Ok(())
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let media = |value: &HeaderValue| {
-        let media = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-        media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
-    };
-    headers.get_all(header::CONTENT_TYPE).iter().any(media)
-}
-
 /// The fields of a response as they are stored, and what its body must agree with.
 #[derive(Debug)]
 pub(crate) struct StoredForm {
@@ -235,24 +226,15 @@ pub(crate) struct StoredForm {
     pub(crate) length: Stated,
 }
 
-/// What the lines of `Content-Length` say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stated {
-    Nothing,
-    Length(u64),
-    /// No number, or several.
-    Nonsense,
-}
-
-/// The head as it is stored: without what belongs to one connection or one client. `room` is for so
-/// many bytes of fields that are added later.
+/// The head as it is stored: without what belongs to one connection or one client. With room for the
+/// fields that are added later.
 pub(crate) fn stored_form(
     rules: &Rules,
     response: &HeaderMap,
     storable: &Storable,
-    room: usize,
+    room: LateFields,
 ) -> StoredForm {
-    let said = Said::of(response);
+    let said = storable.said;
     let is_plain = !said.has(Saying::OfConnection) && storable.withheld.is_empty();
     let of_connection = if is_plain { Vec::new() } else { hop_by_hop::named(response) };
     let merges_vary = !rules.emitted_vary.is_empty();
@@ -273,32 +255,33 @@ pub(crate) fn stored_form(
         stays(name)
             && !(lacks_date && *name == header::DATE || merges_vary && *name == header::VARY)
     };
-    let mut added = Vec::new();
-    if merges_vary {
+    let vary = if merges_vary {
         let present = stays(&header::VARY).then(|| members(response, &header::VARY));
-        let merged = merged_vary(rules, present.into_iter().flatten());
-        added.extend(merged.map(|value| (header::VARY, value)));
-    }
-    if lacks_date {
-        added.push((header::DATE, written::date(storable.life.stored_at)));
-    }
+        merged_vary(rules, present.into_iter().flatten()).map(|value| (header::VARY, value))
+    } else {
+        None
+    };
+    let date = lacks_date.then(|| (header::DATE, written::date(storable.life.stored_at)));
     let has = |saying, name: HeaderName| said.has(saying) && kept(&name);
+    let has_etag = has(Saying::Etag, header::ETAG);
+    let has_accept_ranges = has(Saying::AcceptRanges, header::ACCEPT_RANGES);
     let says_length = has(Saying::ContentLength, header::CONTENT_LENGTH);
+    let room = if has_etag { 0 } else { room.etag }
+        + if has_accept_ranges { 0 } else { room.accept_ranges };
     StoredForm {
-        fields: Packing::of(response, kept, &added, room),
-        has_etag: has(Saying::Etag, header::ETAG),
-        has_accept_ranges: has(Saying::AcceptRanges, header::ACCEPT_RANGES),
-        length: if says_length { storable.length } else { Stated::Nothing },
+        fields: Packing::of(response, kept, &[vary, date], room),
+        has_etag,
+        has_accept_ranges,
+        length: if says_length { said.length() } else { Stated::Nothing },
     }
 }
 
-impl Stated {
-    fn of(headers: &HeaderMap, said: Said) -> Self {
-        if !said.has(Saying::ContentLength) {
-            return Self::Nothing;
-        }
-        content_length(headers).map_or(Self::Nonsense, Self::Length)
-    }
+/// The bytes of the fields that a response may get at the end of its body, where it has none of its
+/// own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LateFields {
+    pub(crate) etag: usize,
+    pub(crate) accept_ranges: usize,
 }
 
 /// Adds the fields that the key depends on to `Vary`, each name once.
@@ -323,12 +306,4 @@ fn merged_vary<'m>(
         }
     }
     HeaderValue::from_str(&names.join(", ")).ok()
-}
-
-/// The announced length, if all lines agree on one.
-pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    let read = |value: &HeaderValue| value.to_str().ok()?.trim().parse().ok();
-    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter().map(read);
-    let first = lines.next()??;
-    lines.all(|line| line == Some(first)).then_some(first)
 }

@@ -194,10 +194,8 @@ pub struct Tags(Arc<[Tag]>);
 impl Tags {
     /// Sorts and deduplicates.
     #[must_use]
-    pub fn new(mut tags: Vec<Tag>) -> Self {
-        tags.sort_unstable();
-        tags.dedup();
-        Self(tags.into())
+    pub fn new(tags: Vec<Tag>) -> Self {
+        Self(SortedTags::new(tags).0.into())
     }
 
     /// User tags from names.
@@ -215,6 +213,32 @@ impl Tags {
     #[must_use]
     pub fn contains(&self, tag: &Tag) -> bool {
         self.0.binary_search(tag).is_ok()
+    }
+}
+
+/// The same for an entry that takes them over.
+#[derive(Debug)]
+pub(crate) struct SortedTags(Vec<Tag>);
+
+impl SortedTags {
+    /// Sorts and deduplicates.
+    pub(crate) fn new(mut tags: Vec<Tag>) -> Self {
+        tags.sort_unstable();
+        tags.dedup();
+        Self(tags)
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl IntoIterator for SortedTags {
+    type Item = Tag;
+    type IntoIter = std::vec::IntoIter<Tag>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 
