@@ -44,6 +44,9 @@ pub(crate) fn gather<B: Body>(body: &mut B, size: u64) -> Gathered<B::Error> {
         if left.is_none() || others.len() == MAX_GATHERED {
             break false;
         }
+        if left == Some(0) && body.is_end_stream() {
+            break true;
+        }
     };
     match first {
         None if over && left == Some(0) => Gathered::Whole(Bytes::new()),

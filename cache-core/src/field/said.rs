@@ -45,10 +45,7 @@ impl Said {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut said = Self { found: 0, length: Stated::Nothing, is_event_stream: false };
         for (name, value) in headers {
-            let saying = match saying(name) {
-                Some(saying) => saying,
-                None => continue,
-            };
+            let Some(saying) = saying(name) else { continue };
             said.found |= saying as u16;
             match saying {
                 Saying::ContentLength => said.length = said.length.and(value.as_bytes()),
@@ -114,9 +111,15 @@ fn number(text: &[u8]) -> Option<u64> {
 }
 
 fn is_event_stream(media: &[u8]) -> bool {
+    // Most are shorter, or no text.
+    if media.len() < EVENT_STREAM.len() || !matches!(media, [b't' | b'T' | b' ' | b'\t', ..]) {
+        return false;
+    }
     let media = media.split(|byte| *byte == b';').next().unwrap_or_default();
-    media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    media.trim_ascii().eq_ignore_ascii_case(EVENT_STREAM)
 }
+
+const EVENT_STREAM: &[u8] = b"text/event-stream";
 
 #[cfg(test)]
 mod tests {

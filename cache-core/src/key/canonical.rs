@@ -86,12 +86,15 @@ impl Canonical {
         Self::default()
     }
 
-    /// One that begins as another that was written before.
-    #[must_use]
-    pub fn beginning_with(written: &[u8]) -> Self {
-        let mut canonical = Self { inline: [0; INLINE], length: 0, long: Vec::new() };
-        canonical.write(&[], written);
-        canonical
+    /// Nothing at all, not even the version.
+    #[inline]
+    pub(crate) const fn empty() -> Self {
+        Self { inline: [0; INLINE], length: 0, long: Vec::new() }
+    }
+
+    /// Begins as another that was written before.
+    pub(crate) fn begin_with(&mut self, written: &[u8]) {
+        self.write(&[], written);
     }
 
     /// Appends a part.

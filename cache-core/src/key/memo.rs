@@ -103,7 +103,8 @@ impl Known {
         let Some(place) = self.0.get_mut(index) else { return make() };
         if place.purpose != purpose || place.lengths != lengths || !place.holds(parts) {
             let digest = make()?;
-            *place = Place { purpose, lengths, digest, ..EMPTY };
+            // What is left of others behind these parts is never looked at.
+            (place.purpose, place.lengths, place.digest) = (purpose, lengths, digest);
             place.keep(parts);
         }
         Ok(place.digest)

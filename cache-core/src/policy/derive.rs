@@ -28,11 +28,16 @@ pub(crate) fn derive(
         && body.is_none()
         && let Some(parts) = few_parts(rules, head, &mut [None; memo::PARTS])
     {
-        let digest = || written(rules, head, None, None).map(|(canonical, _)| canonical.digest());
+        let digest = || {
+            let mut canonical = Canonical::empty();
+            written(&mut canonical, rules, head, None, None)?;
+            Ok::<_, Reason>(canonical.digest())
+        };
         let key = Key::new(memo::digest(purpose, parts, digest)?);
         return Ok(Planned { key, is_head, custom: None });
     }
-    let (canonical, custom) = written(rules, head, custom, body)?;
+    let mut canonical = Canonical::empty();
+    let custom = written(&mut canonical, rules, head, custom, body)?;
     let digest = if holds_credentials(head) || body.is_some() {
         canonical.digest()
     } else {
@@ -88,23 +93,25 @@ fn few_parts<'p, 'a>(
     parts.get(..TARGET_PARTS + rules.vary.len())
 }
 
-/// The bytes whose digest is the key, and the text of a custom key.
+/// Writes the bytes whose digest is the key; gives the text of a custom key.
 fn written(
+    canonical: &mut Canonical,
     rules: &Rules,
     head: &RequestHead<'_>,
     custom: Option<String>,
     body: Option<&Digest>,
-) -> Result<(Canonical, Option<String>), Reason> {
+) -> Result<Option<String>, Reason> {
     let by_origin = matches!(rules.key, KeySource::Target) && rules.host_in_key;
     let scheme = by_origin.then(|| head.scheme().unwrap_or(USUAL_SCHEME));
     let usual = !body_in_key(head.method()) && scheme.is_none_or(|scheme| scheme == USUAL_SCHEME);
-    let mut canonical = if usual {
-        Canonical::beginning_with(&rules.key_beginning)
+    if usual {
+        canonical.begin_with(&rules.key_beginning);
     } else {
         let is_head = *head.method() == Method::HEAD;
         let method = if is_head { &Method::GET } else { head.method() };
-        key_beginning(rules.namespace.as_deref(), method, scheme)
-    };
+        let beginning = key_beginning(rules.namespace.as_deref(), method, scheme);
+        canonical.begin_with(beginning.as_bytes());
+    }
     let custom = match (&rules.key, custom) {
         (KeySource::Template(template), _) => {
             let expanded = template
@@ -121,9 +128,9 @@ fn written(
         (KeySource::Function(_), _) => return Err(Reason::KeyFailed),
         (KeySource::Target, _) => {
             if rules.host_in_key {
-                authority_parts(&mut canonical, head);
+                authority_parts(canonical, head);
             }
-            target_parts(&mut canonical, rules, head.path(), head.query())?;
+            target_parts(canonical, rules, head.path(), head.query())?;
             None
         }
     };
@@ -131,14 +138,14 @@ fn written(
         let target = rewritten.path_and_query().map_or("", |target| target.as_str());
         canonical.part(Part::Rewritten, target.as_bytes());
     }
-    request_parts(&mut canonical, rules, head);
+    request_parts(canonical, rules, head);
     if let Some(body) = body {
         canonical.part(Part::Body, body.as_bytes());
         for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
             canonical.named(Part::Field, name.as_str().as_bytes(), head.lines(&name));
         }
     }
-    Ok((canonical, custom))
+    Ok(custom)
 }
 
 /// That of requests whose target names none, as in HTTP/1.1.
@@ -296,7 +303,8 @@ mod tests {
                         .collect();
                     let head = RequestHead::new(&method, uri, &headers);
                     for head in [head, head.with_routed(&routed)] {
-                        let (made, _) = written(rules, &head, None, None).unwrap();
+                        let mut made = Canonical::empty();
+                        written(&mut made, rules, &head, None, None).unwrap();
                         let planned = derive(rules, &head, None, None).unwrap();
                         assert_eq!(
                             planned.key,

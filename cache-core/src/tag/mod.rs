@@ -82,13 +82,13 @@ impl Tag {
             text.part(canonical::Part::Namespace, namespace.as_bytes());
         }
         text.part(canonical::Part::Custom, name.as_bytes());
-        Self::of_digest("k:", &text.digest())
+        Self::of_digest(*b"k:", &text.digest())
     }
 
     /// The reserved tag of a target URI.
     #[must_use]
     pub fn uri(digest: &Digest) -> Self {
-        Self::of_digest("u:", digest)
+        Self::of_digest(*b"u:", digest)
     }
 
     /// The reserved tag that a target URI shares with others: there are only so many, however many
@@ -101,14 +101,17 @@ impl Tag {
     /// The reserved tag of a cache group.
     #[must_use]
     pub fn group(digest: &Digest) -> Self {
-        Self::of_digest("g:", digest)
+        Self::of_digest(*b"g:", digest)
     }
 
-    fn of_digest(kind: &str, digest: &Digest) -> Self {
-        let digits = digest.hex_digits();
-        // Digits are ASCII.
-        let digits = std::str::from_utf8(digits.as_flattened()).unwrap_or_default();
-        Self::of_kind(kind, digits)
+    fn of_digest(kind: [u8; 2], digest: &Digest) -> Self {
+        let mut text = [[0; 2]; 33];
+        if let Some((first, digits)) = text.split_first_mut() {
+            *first = kind;
+            digits.copy_from_slice(&digest.hex_digits());
+        }
+        // Letters, digits and a colon.
+        Self(std::str::from_utf8(text.as_flattened()).unwrap_or_default().into())
     }
 
     fn of_kind(kind: &str, text: &str) -> Self {
