@@ -1,6 +1,7 @@
 //! Declarative invalidation: what a write route invalidates, said once.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
@@ -218,10 +219,7 @@ impl WriteRoute {
         let done = match selection {
             Ok(selection) => self.0.cache.invalidate(selection.clone()).await.is_ok(),
             Err(error) => {
-                tracing::error!(%error, "a write route cannot invalidate");
-                let counters = &self.0.cache.inner.counters;
-                counters.invalidation_errors.one();
-                counters.reason(Reason::InvalidationFailed);
+                self.complain(error);
                 false
             }
         };
@@ -235,6 +233,14 @@ impl WriteRoute {
                 Err(response)
             }
         }
+    }
+
+    /// Counts and logs that it cannot be told what to invalidate. The error names the placeholder.
+    pub(crate) fn complain(&self, error: &(dyn Error + Send + Sync)) {
+        tracing::error!(%error, "it cannot be told what a write invalidates");
+        let counters = &self.0.cache.inner.counters;
+        counters.invalidation_errors.one();
+        counters.reason(Reason::InvalidationFailed);
     }
 
     fn tell<B>(&self, response: &mut Response<B>, reason: Reason) {

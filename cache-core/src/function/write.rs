@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::scalar;
 use crate::engine::Cache;
 use crate::engine::write::{Invalidation, When, WriteRoute};
-use crate::policy::PolicyError;
+use crate::policy::{AnyError, PolicyError};
+use crate::store::Selection;
 
 /// A plain function whose success invalidates, as that of a write route does.
 #[derive(Clone, Debug)]
@@ -42,8 +43,7 @@ impl WriteFunction {
     ///
     /// # Errors
     ///
-    /// The function's own error, or the invalidation's. A template that cannot be expanded fails
-    /// before the function runs.
+    /// See [`WriteFailure`]; each variant says whether the function has run.
     ///
     /// # Panics
     ///
@@ -62,24 +62,24 @@ impl WriteFunction {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let arguments = serde_json::to_value(arguments)
-            .map_err(|error| WriteFailure::Invalidation(Box::new(error)))?;
-        let selection = self
-            .0
-            .selection(|name| scalar(&arguments, name))
-            .map_err(|error| WriteFailure::Invalidation(Box::new(error)))?;
-        let invalidate = async || {
-            let done = self.0.cache().invalidate(selection.clone()).await;
-            done.map(drop).map_err(|error| WriteFailure::Invalidation(Box::new(error)))
-        };
+        let selection = self.selection(arguments).map_err(|error| {
+            self.0.complain(&*error);
+            WriteFailure::Arguments(error)
+        })?;
+        let invalidate = async || self.0.cache().invalidate(selection.clone()).await;
         if matches!(self.0.when(), When::Before | When::Both) {
-            invalidate().await?;
+            invalidate().await.map_err(|error| WriteFailure::Before(error.into()))?;
         }
         let value = function().await.map_err(WriteFailure::Function)?;
         if matches!(self.0.when(), When::AfterSuccess | When::Both) {
-            invalidate().await?;
+            invalidate().await.map_err(|error| WriteFailure::Invalidation(error.into()))?;
         }
         Ok(value)
+    }
+
+    fn selection<A: Serialize + ?Sized>(&self, arguments: &A) -> Result<Selection, AnyError> {
+        let arguments = serde_json::to_value(arguments)?;
+        Ok(self.0.selection(|name| scalar(&arguments, name))?)
     }
 }
 
@@ -90,8 +90,16 @@ pub enum WriteFailure<E> {
     /// The function's own error; nothing was invalidated after it.
     #[error("the write failed")]
     Function(E),
-    /// The invalidation is not in force. The function has succeeded, unless the failed one was to
-    /// go before it.
-    #[error("the invalidation failed")]
+    /// What to invalidate cannot be told from the arguments: serde cannot write them, or a template
+    /// names a field that they lack. The function has *not* run, whenever the invalidation was to
+    /// go.
+    #[error("the arguments do not say what to invalidate, so the function has not run")]
+    Arguments(#[source] Box<dyn Error + Send + Sync>),
+    /// The invalidation that goes before the function failed. The function has *not* run.
+    #[error("the invalidation failed before the function, which has not run")]
+    Before(#[source] Box<dyn Error + Send + Sync>),
+    /// The function *has succeeded*, but the invalidation after it is not in force: invalidate
+    /// again.
+    #[error("the function has succeeded, and the invalidation after it failed")]
     Invalidation(#[source] Box<dyn Error + Send + Sync>),
 }

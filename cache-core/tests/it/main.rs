@@ -15,3 +15,4 @@ mod golden;
 mod http;
 mod keys;
 mod policy;
+mod write_functions;
