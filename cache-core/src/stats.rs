@@ -7,8 +7,12 @@ use serde::Serialize;
 
 use crate::reason::Reason;
 
-/// What a cache has done since it was made. Every request through a cached route is counted in
-/// exactly one of `hits`, `stale_hits`, `collapsed`, `misses` and `bypasses`.
+/// What a cache has done since it was made.
+///
+/// Of `hits`, `stale_hits`, `collapsed`, `misses` and `bypasses` exactly one counts a request that
+/// passes its route's guards and is answered, and a call of a cached function that returns `Ok`. A
+/// request that a guard rejects is counted in none; neither is one whose handler panics after a
+/// lookup, nor a call whose function then fails, unless a stale answer stands in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -16,11 +20,12 @@ pub struct Stats {
     pub hits: u64,
     /// Answered from the store, stale.
     pub stale_hits: u64,
-    /// Answered by the run of another request.
+    /// Answered by the run of another request, or of another call.
     pub collapsed: u64,
-    /// Answered by the handler, after a lookup.
+    /// Answered by the handler or the function, after a lookup; or by 504, where the request says
+    /// `only-if-cached`.
     pub misses: u64,
-    /// Answered by the handler, without a lookup.
+    /// Left to the handler or the function without a lookup, whatever becomes of it there.
     pub bypasses: u64,
     /// Responses stored.
     pub stored: u64,
@@ -32,7 +37,7 @@ pub struct Stats {
     pub store_errors: u64,
     /// Invalidations acknowledged.
     pub invalidations: u64,
-    /// Invalidations that failed.
+    /// Invalidations that failed, or of which it could not be told what they invalidate.
     pub invalidation_errors: u64,
     /// Entries that invalidations removed.
     pub removed: u64,

@@ -28,6 +28,8 @@ pub(crate) struct Flight<'c> {
 /// What was found.
 #[derive(Debug)]
 pub(crate) enum Fetched {
+    /// The result of the flight that was waited for.
+    Landed(Entry),
     Entry(Entry, Option<Ticket>),
     Nothing(Option<Ticket>),
 }
@@ -62,7 +64,7 @@ impl<'c> Flight<'c> {
     /// The entry of the flight that just landed, or what is stored.
     pub(crate) async fn fetch(&mut self, hints: &[Tag]) -> Fetched {
         if let Some(entry) = self.landed.take() {
-            return Fetched::Entry(entry, None);
+            return Fetched::Landed(entry);
         }
         let inner = &self.cache.inner;
         self.generation = inner.flights.generation(&self.key);
@@ -107,7 +109,6 @@ impl<'c> Flight<'c> {
                 self.flights += 1;
                 match tokio::time::timeout(wait, follower.verdict()).await {
                     Ok(Verdict::Stored(entry)) => {
-                        inner.counters.collapsed.one();
                         self.landed = Some(entry);
                         Right::LookAgain
                     }

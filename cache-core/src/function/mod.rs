@@ -42,7 +42,7 @@ use crate::key::Key;
 use crate::key::canonical::{Canonical, Part};
 use crate::policy::freshness::{self, Use, keep_until, usable};
 use crate::policy::rules::{DEFAULT_TTL, KeySource};
-use crate::policy::{Policy, PolicyError, Rules};
+use crate::policy::{Policy, PolicyError, Rules, mode};
 use crate::reason::Reason;
 use crate::tag::{Tag, Tags};
 
@@ -60,22 +60,29 @@ impl Cache {
     /// A cached function. Its name separates its results from those of others; a policy with a
     /// `key` replaces the name and the arguments by that key.
     ///
-    /// Settings that speak of requests or responses have no effect.
+    /// Settings that speak of requests or responses have no effect. Of the application's policy a
+    /// function takes over neither key, nor [`ttl_fn`](Policy::ttl_fn), nor
+    /// [`params`](Policy::params): they are for routes.
     ///
     /// # Errors
     ///
-    /// A setting that cannot be, or a key function, which would need a request.
+    /// A setting that cannot be, or a [`key_fn`](Policy::key_fn), `key_async_fn` or `ttl_fn` of the
+    /// function's own policy, which would need a request.
     pub fn function<P>(&self, name: impl Into<String>, policy: P) -> Result<Function, PolicyError>
     where
         P: TryInto<Policy>,
         PolicyError: From<P::Error>,
     {
-        let rules = Rules::resolve(&self.inner.policy, &policy.try_into()?)?;
-        let name = name.into();
-        if matches!(rules.key, KeySource::Function(_)) || rules.code.ttl.is_some() {
-            return Err(PolicyError::new("key", name, "needs a request; use templates here"));
+        let application = mode::for_functions(&self.inner.policy);
+        let rules = Rules::resolve(&application, &policy.try_into()?)?;
+        if matches!(rules.key, KeySource::Function(_)) {
+            return Err(PolicyError::new("key", "a function", "needs a request; use a template"));
         }
-        Ok(Function { cache: self.clone(), name, rules, codec: self.inner.codec, version: 0 })
+        if rules.code.ttl.is_some() {
+            return Err(PolicyError::new("ttl", "a function", "needs a request; use a fixed life"));
+        }
+        let (name, codec) = (name.into(), self.inner.codec);
+        Ok(Function { cache: self.clone(), name, rules, codec, version: 0 })
     }
 }
 
@@ -124,21 +131,24 @@ impl Function {
             }
         };
         let mut flight = Flight::new(&self.cache, plan.key, self.rules.coalesce);
+        let counters = &self.cache.inner.counters;
         loop {
-            let (stale, right) = match flight.fetch(&plan.tags).await {
-                Fetched::Entry(entry, right) => match self.read::<T>(&entry) {
-                    (Some(value), Use::Serve) => {
-                        self.cache.inner.counters.hits.one();
-                        return Ok(value);
-                    }
-                    (Some(value), Use::ServeAndRefresh) if flight.is_led(&plan.key) => {
-                        self.cache.inner.counters.stale_hits.one();
-                        return Ok(value);
-                    }
-                    (Some(value), Use::ServeAndRefresh | Use::OnlyOnError) => (Some(value), right),
-                    _ => (None, right),
-                },
-                Fetched::Nothing(right) => (None, right),
+            let (found, right, fresh) = match flight.fetch(&plan.tags).await {
+                Fetched::Landed(entry) => (Some(entry), None, &counters.collapsed),
+                Fetched::Entry(entry, right) => (Some(entry), right, &counters.hits),
+                Fetched::Nothing(right) => (None, right, &counters.hits),
+            };
+            let stale = match found.map(|entry| self.read::<T>(&entry)) {
+                Some((Some(value), Use::Serve)) => {
+                    fresh.one();
+                    return Ok(value);
+                }
+                Some((Some(value), Use::ServeAndRefresh)) if flight.is_led(&plan.key) => {
+                    counters.stale_hits.one();
+                    return Ok(value);
+                }
+                Some((Some(value), Use::ServeAndRefresh | Use::OnlyOnError)) => Some(value),
+                _ => None,
             };
             let right = match flight.join(right, self.rules.max_fill).await {
                 Right::Compute(right) => right,
@@ -147,12 +157,12 @@ impl Function {
             let computed = function().await;
             return match (computed, stale) {
                 (Ok(value), _) => {
-                    self.cache.inner.counters.misses.one();
+                    counters.misses.one();
                     flight.finish(right, self.entry(&plan, &value)).await;
                     Ok(value)
                 }
                 (Err(_), Some(stale)) if self.stands_in() => {
-                    self.cache.inner.counters.stale_hits.one();
+                    counters.stale_hits.one();
                     Ok(stale)
                 }
                 (Err(error), _) => Err(error),

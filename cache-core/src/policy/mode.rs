@@ -73,6 +73,14 @@ pub(super) fn inherited(own: &Spec, base: &Policy) -> Policy {
     Policy { spec: Arc::new(spec), code: Arc::new(code), params: base.params.clone() }
 }
 
+/// What functions take over from the application's policy: not what speaks of requests, and no key,
+/// which all of them would share.
+pub(crate) fn for_functions(application: &Policy) -> Policy {
+    let spec = Spec { key: None, ..(*application.spec).clone() };
+    let code = Code { key: None, ttl: None, ..(*application.code).clone() };
+    Policy { spec: Arc::new(spec), code: Arc::new(code), params: None }
+}
+
 /// Whether a setting has a value that exists under [`Mode::Http`] only.
 pub(super) fn needs_http(spec: &Spec) -> bool {
     of_http(spec).is_some()

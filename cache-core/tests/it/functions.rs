@@ -11,6 +11,8 @@ use cache_core::{Cache, Policy};
 use cache_memory::MemoryStore;
 use serde::{Deserialize, Serialize};
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 fn rig() -> (Cache, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::default());
     let shared: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
@@ -161,6 +163,7 @@ async fn c084_codecs_differ_and_the_undecodable_is_a_miss() {
 #[tokio::test]
 async fn c083_concurrent_callers_share_one_run_and_survive_its_end() {
     let (cache, _) = rig();
+    let stats = cache.clone();
     let runs = Arc::new(Runs::default());
     let slow = Arc::new(cache.function("slow", minute()).unwrap());
     let gate = Arc::new(tokio::sync::Semaphore::new(0));
@@ -189,6 +192,9 @@ async fn c083_concurrent_callers_share_one_run_and_survive_its_end() {
     for follower in followers {
         assert_eq!(follower.await.unwrap(), 2);
     }
+    // Each call that ended is counted once.
+    let stats = stats.stats();
+    assert_eq!((stats.hits, stats.collapsed, stats.misses), (0, 19, 1));
 }
 
 #[tokio::test]
@@ -245,6 +251,46 @@ async fn arguments_that_cannot_be_keyed_cost_the_caching_only() {
         assert_eq!(f.call(&(), async || Ok::<_, String>(runs.next())).await, Ok(run));
     }
     assert_eq!(cache.stats().reasons.get("unknown-placeholder"), Some(&2));
-    let error = cache.function("f", Policy::new().key_fn(|_| Ok::<_, String>("k".into())));
-    assert!(error.unwrap_err().to_string().contains("templates"));
+}
+
+#[tokio::test]
+async fn functions_of_requests_are_refused_by_their_settings_name() {
+    let (cache, _) = rig();
+    let key = Policy::new().key_fn(|_| Ok::<_, String>("k".into()));
+    let later = Policy::new().key_async_fn(|_| std::future::ready(Ok::<_, String>("k".into())));
+    let life = Policy::new().ttl_fn(|_| std::future::ready(Ok::<_, String>(Ttl::For(HOUR))));
+    for (policy, field) in [(key, "key"), (later, "key"), (life, "ttl")] {
+        let error = cache.function("f", policy).unwrap_err();
+        assert_eq!((error.field(), error.value()), (field, "a function"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_application_says_of_its_routes_is_not_for_functions() {
+    let routes = [
+        Policy::new().key_fn(|_| Ok::<_, String>("k".into())),
+        Policy::new().key("everybody's"),
+        Policy::new().ttl_fn(|_| std::future::ready(Ok::<_, String>(Ttl::For(HOUR)))),
+        Policy::new().params(["id"]),
+    ];
+    for routes in routes {
+        let cache = Cache::builder(MemoryStore::new()).policy(routes).build().unwrap();
+        let runs = Runs::default();
+        let f = cache.function("f", minute().tag("f:{0}")).unwrap();
+        let g = cache.function("g", minute()).unwrap();
+        let next = async || Ok::<_, String>(runs.next());
+        assert_eq!((f.call(&(1,), next).await, g.call(&(1,), next).await), (Ok(1), Ok(2)));
+        assert_eq!((f.call(&(2,), next).await, f.call(&(1,), next).await), (Ok(3), Ok(1)));
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_with_an_empty_level_is_an_error() {
+    let (cache, _) = rig();
+    for name in ["a:", "a::b", ""] {
+        let handle = cache.namespace(name);
+        assert!(cache.invalidate_namespace(name).await.is_err(), "{name}");
+        assert!(handle.invalidate_keys(["/k"]).await.is_err(), "{name}");
+    }
+    assert_eq!(cache.stats().invalidations, 0);
 }
