@@ -376,6 +376,7 @@ impl NamespaceHandle {
         &self,
         keys: impl IntoIterator<Item = S>,
     ) -> Result<Invalidated, InvalidateError> {
+        Tag::namespace(&self.name)?;
         self.cache.invalidate(Selection::Tags(key_tags(&self.scopes(), keys))).await
     }
 

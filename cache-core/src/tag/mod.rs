@@ -62,9 +62,12 @@ impl Tag {
     ///
     /// # Errors
     ///
-    /// Empty text, or more than [`MAX_TAG_BYTES`].
+    /// Empty text, an empty level as in `app:`, or more than [`MAX_TAG_BYTES`].
     pub fn namespace(name: &str) -> Result<Self, TagError> {
         check(name)?;
+        if name.split(':').any(str::is_empty) {
+            return Err(TagError::EmptyLevel);
+        }
         Ok(Self::of_kind("n:", name))
     }
 
@@ -176,6 +179,9 @@ pub enum TagError {
     /// The text is empty.
     #[error("a tag must not be empty")]
     Empty,
+    /// A namespace has an empty level, as in `app:` or `a::b`; no policy has such a one.
+    #[error("a namespace must not have an empty level")]
+    EmptyLevel,
     /// The text is longer than [`MAX_TAG_BYTES`].
     #[error("a tag of {bytes} bytes is longer than {MAX_TAG_BYTES}")]
     TooLong {
@@ -285,6 +291,15 @@ mod tests {
         assert_eq!(Tag::new(&"x".repeat(1025)), Err(TagError::TooLong { bytes: 1025 }));
         assert!(Tag::new(&"x".repeat(1024)).is_ok());
         assert!(Tag::new("\0#c{}\u{1f}").is_ok());
+    }
+
+    #[test]
+    fn levels_of_a_namespace_are_not_empty() {
+        for name in ["app:", ":app", "a::b", ":"] {
+            assert_eq!(Tag::namespace(name), Err(TagError::EmptyLevel), "{name}");
+        }
+        assert_eq!(Tag::namespace(""), Err(TagError::Empty));
+        assert!(Tag::namespace("a:b").is_ok());
     }
 
     #[test]
