@@ -59,6 +59,7 @@ fn scaled(usual: usize, answers: usize) -> usize {
 /// Which of so many places, a power of two, a number belongs to. Where there are none it is one that
 /// is not there.
 #[must_use]
+#[inline]
 pub fn place(number: u64, places: usize) -> usize {
     // As many low bits as any power of two here needs.
     usize::try_from(number & u64::from(u32::MAX)).unwrap_or_default() & places.wrapping_sub(1)

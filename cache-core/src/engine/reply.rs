@@ -114,7 +114,7 @@ impl Reply {
 
     /// The body alone.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn into_body(self) -> ReplyBody {
         match self.0 {
             Made::Ready { body, .. } => body,
