@@ -12,6 +12,7 @@ use actix_web::test::TestRequest;
 use actix_web::{HttpRequest, HttpResponse};
 use cache_core::body::ReplyBody;
 use cache_core::engine::Reply;
+use cache_core::entry::{usual_name, usual_value};
 use cache_core::{LaterHead, RequestHead};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
@@ -213,7 +214,7 @@ pub(crate) fn blank() -> HttpResponse<()> {
 pub(crate) fn apply<B>(parts: &http::response::Parts, to: &mut HttpResponse<B>) {
     set_status(parts.status, to);
     let headers = to.headers_mut();
-    headers.retain(|name, value| field(name, value).is_none());
+    headers.retain(|name, _| !has_words(name.as_str()));
     for (name, value) in parts.headers.iter().filter_map(line_out) {
         headers.append(name, value);
     }
@@ -295,6 +296,9 @@ fn field(
 }
 
 fn name_out(name: &HeaderName) -> Option<framework_header::HeaderName> {
+    if let Some(usual) = usual_name(name) {
+        return Some(framework_header::HeaderName::from_static(usual));
+    }
     framework_header::HeaderName::from_bytes(name.as_str().as_bytes()).ok()
 }
 
@@ -305,6 +309,9 @@ fn line_out(
 }
 
 fn value_out(value: &HeaderValue) -> Option<framework_header::HeaderValue> {
+    if let Some(usual) = usual_value(value) {
+        return Some(framework_header::HeaderValue::from_static(usual));
+    }
     let mut copy = framework_header::HeaderValue::from_bytes(value.as_bytes()).ok()?;
     copy.set_sensitive(value.is_sensitive());
     Some(copy)

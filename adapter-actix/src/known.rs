@@ -8,7 +8,6 @@ use std::cell::RefCell;
 
 use actix_web::http::header as framework;
 use cache_core::engine::{Reply, Says};
-use cache_core::entry::{usual_name, usual_value};
 use cache_core::threads;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue};
@@ -136,7 +135,7 @@ impl Known {
             if *name == CONTENT_LENGTH {
                 known.length = known.length.or_else(|| stated(value));
             } else {
-                known.lines.push(lasting((name, value), &convert((name, value))?));
+                known.lines.push(shared(&convert((name, value))?));
             }
         }
         Some(known)
@@ -171,19 +170,16 @@ impl Known {
         (self.says, self.own) = (None, [None, None]);
         for (line, known) in fields.take(count).zip(&mut self.lines) {
             let Some(converted) = convert(line) else { return false };
-            *known = lasting(line, &converted);
+            *known = shared(&converted);
         }
         (self.says, self.own) = (says, own.map(Option::<&HeaderValue>::cloned));
         true
     }
 }
 
-/// The same line, as it is cloned and dropped with the least ado: static where many answers have it,
-/// otherwise a clone itself.
-fn lasting((name, value): (&HeaderName, &HeaderValue), line: &Line) -> Line {
-    let name = usual_name(name).map(framework::HeaderName::from_static);
-    let value = usual_value(value).map(framework::HeaderValue::from_static);
-    (name.unwrap_or_else(|| line.0.clone()), value.unwrap_or_else(|| line.1.clone()))
+/// The same line. What is a clone itself is cloned, and dropped, with less ado.
+fn shared(line: &Line) -> Line {
+    line.clone()
 }
 
 /// Whether two values are the same: in most cases one and the same.
