@@ -1,5 +1,6 @@
 //! The service.
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -71,8 +72,8 @@ where
                 Err(rejection) => return Ok(request.error_response(rejection)),
             };
             let begun = match begin(&route, Some(extracted), &request) {
-                Ok(reply) => return Ok(hit(request, reply)),
-                Err(begun) => begun,
+                ControlFlow::Break(reply) => return Ok(hit(request, reply)),
+                ControlFlow::Continue(begun) => begun,
             };
             match begun {
                 Begun::Pending(pending, seen) => {
@@ -98,11 +99,12 @@ where
 {
     // A hit costs neither a handle of the service inside nor one of the route.
     match begin(route, None, &request) {
-        Ok(reply) => ResponseFuture::ready(hit(request, reply)),
-        Err(begun) => go_on(route, inner, request, begun),
+        ControlFlow::Break(reply) => ResponseFuture::ready(hit(request, reply)),
+        ControlFlow::Continue(begun) => go_on(route, inner, request, begun),
     }
 }
 
+/// What a hit does not need lies here, with the memory for it.
 #[inline(never)]
 fn go_on<R, S, B>(
     route: &Route,
@@ -154,12 +156,14 @@ fn begin(
     route: &Route,
     extracted: Option<Vec<Extracted>>,
     request: &impl Asked,
-) -> Result<Reply, Begun> {
-    let Some(head) = Head::of(request.head()) else { return Err(Begun::Unheard) };
+) -> ControlFlow<Reply, Begun> {
+    let Some(head) = Head::of(request.head()) else {
+        return ControlFlow::Continue(Begun::Unheard);
+    };
     let mut found = Found::default();
     let mut read = head.read(&mut found);
     if !found.is_heard() {
-        return Err(Begun::Unheard);
+        return ControlFlow::Continue(Begun::Unheard);
     }
     let (outer, explains) = {
         let extensions = request.extensions();
@@ -173,10 +177,10 @@ fn begin(
         read = beside.with(read);
     }
     if explains {
-        return Err(Begun::Explain(seen(route, request, head, beside)));
+        return ControlFlow::Continue(Begun::Explain(seen(route, request, head, beside)));
     }
-    Err(match route.attend(&read) {
-        Step::Reply(reply) => return Ok(reply),
+    ControlFlow::Continue(match route.attend(&read) {
+        Step::Reply(reply) => return ControlFlow::Break(reply),
         Step::Forward(pending) if pending.waits() => Begun::Waiting(pending, beside),
         Step::Forward(pending) => Begun::Pending(pending, seen(route, request, head, beside)),
     })
