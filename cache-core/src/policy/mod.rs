@@ -2,6 +2,7 @@
 //!
 //! A [`Policy`] is a set of optional settings. The application's policy gives defaults, the
 //! route's settings win one by one, and the outcome is checked when the route is built.
+#![doc = include_str!("settings.md")]
 
 mod code;
 pub(crate) mod derive;
@@ -34,21 +35,19 @@ pub(crate) use self::life::Lifetime;
 pub(crate) use self::rules::Rules;
 use self::setting::{
     Authorization, CacheStatusRule, ClientDirectives, Coalesce, Cookies, Downstream, EtagRule,
-    Mode, Namespace, OnInvalidationError, SetCookie, StatusHeader, Statuses, Ttl,
-    UnsafeInvalidates, VaryValues,
+    Mode, Namespace, OnInvalidationError, QueryRule, SetCookie, StatusHeader, Statuses, Ttl,
+    UnknownPlaceholder, UnsafeInvalidates, VaryValues,
 };
 pub use self::span::Span;
 use self::spec::{Nullable, Spec, StatusText};
 use crate::head::RequestHead;
-use crate::key::query::QueryRule;
-use crate::tag::template::UnknownPlaceholder;
 
 /// The settings of a route or of an application.
 ///
 /// Setters take the policy by value and return it. Nothing is checked until the policy is built
 /// into a route ([`Policy::build`] does it earlier); the error then names the setting and the
-/// value. Cloning is cheap. In configuration files the same settings carry the same names; a
-/// closure exists in code only.
+/// value. Cloning is cheap. Configuration files have the same settings: see the [table](self#settings)
+/// of their names, values and defaults. A closure exists in code only.
 ///
 /// ```
 /// use std::time::Duration;
@@ -89,7 +88,8 @@ impl Policy {
 
     /// A shared cache by RFC 9111: the response's own fields decide, and a response that says
     /// nothing is not stored. One that says only when it was last modified lives for a tenth of the
-    /// time since then, for a day at most (§4.2.2).
+    /// time since then, for a day at most (§4.2.2). A 200 whose only such field is a validator of
+    /// its own is kept to be validated.
     ///
     /// The request's directives are heeded, responses to requests with `Authorization` are stored
     /// where they allow it (§3.5), a successful unsafe request invalidates its target (§4.4), and a
@@ -149,7 +149,7 @@ impl Policy {
         /// Whether concurrent requests share one run of the handler. Default on.
         coalesce: Coalesce => coalesce;
         /// The largest body that is stored, in bytes. Default 8 MiB; a larger one streams through.
-        /// A store may have a limit of its own below it, as the memory store has (8 MiB, too).
+        /// A store has a limit of its own, in the memory store 8 MiB, too: raise both.
         max_body: usize => max_body;
         /// How long after the request a response may still be stored. Default 60 s.
         max_fill: Duration => Span(max_fill);
@@ -162,7 +162,9 @@ impl Policy {
         /// What a successful request with an unsafe method invalidates. Default nothing, and under
         /// [`Mode::Http`] its target.
         unsafe_invalidates: UnsafeInvalidates => unsafe_invalidates;
-        /// What a client hears when the invalidation after a write fails. Default the answer.
+        /// What a client hears when an invalidation fails that a write needs. Default the handler's
+        /// answer, with a reason in `Cache-Status`. An `invalidate_layer` has no policy of its own:
+        /// for those the application's counts.
         on_invalidation_error: OnInvalidationError => on_invalidation_error;
         /// The entity tag of a response that has none. Default strong.
         etag: EtagRule => etag;
@@ -193,7 +195,8 @@ impl Policy {
     }
 
     /// The life of a response by a function of the request, run when the handler is. Where it
-    /// fails, the response is not stored.
+    /// fails, panics or takes longer than the cache's `store_timeout` (default 250 ms), the response
+    /// is not stored (`ttl-failed`), unless the handler gives a life itself.
     pub fn ttl_fn<F, Fut, E>(self, function: F) -> Self
     where
         F: Fn(&RequestHead<'_>) -> Fut + Send + Sync + 'static,
@@ -261,7 +264,8 @@ impl Policy {
         })
     }
 
-    /// The same from an asynchronous function.
+    /// The same from an asynchronous function. Each request waits for it, but no longer than the
+    /// cache's `store_timeout` (default 250 ms); then the request bypasses the cache (`key-failed`).
     pub fn key_async_fn<F, Fut, E>(self, function: F) -> Self
     where
         F: Fn(&RequestHead<'_>) -> Fut + Send + Sync + 'static,

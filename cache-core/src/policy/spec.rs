@@ -9,12 +9,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::setting::{
     Authorization, CacheStatusRule, ClientDirectives, Coalesce, Cookies, Downstream, EtagRule,
-    Mode, Namespace, OnInvalidationError, SetCookie, StatusHeader, Statuses, Ttl,
-    UnsafeInvalidates, VaryValues,
+    Mode, Namespace, OnInvalidationError, QueryRule, SetCookie, StatusHeader, Statuses, Ttl,
+    UnknownPlaceholder, UnsafeInvalidates, VaryValues,
 };
 use super::span::Span;
-use crate::key::query::QueryRule;
-use crate::tag::template::UnknownPlaceholder;
 
 /// Declares the settings once: the struct, how one laid over another wins field by field, and
 /// their serde form, whose errors name the field.
@@ -140,6 +138,71 @@ impl<'de> Deserialize<'de> for StatusText {
         match text.parse() {
             Ok(code @ 200..=999) => Ok(Self(code)),
             _ => Err(de::Error::custom(format_args!("{text:?} is not a final status code"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::policy::{Policy, Rules};
+
+    /// A row of the table in the documentation: its columns, as the code spans in each.
+    fn rows() -> impl Iterator<Item = Vec<Vec<&'static str>>> {
+        let spans = |cell: &'static str| cell.split('`').skip(1).step_by(2).collect();
+        include_str!("settings.md")
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(move |line| line.split('|').skip(1).map(spans).collect())
+    }
+
+    fn policy(name: &str, value: &str, mode: &str) -> Policy {
+        let mut settings = BTreeMap::from([("mode", json!(mode))]);
+        settings.insert(name, serde_json::from_str::<Value>(value).expect(value));
+        serde_json::from_value(json!(settings)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn resolved(policy: &Policy) -> String {
+        let rules = Rules::resolve(&Policy::new(), policy).unwrap();
+        // A number of its own for each policy.
+        format!("{:?}", Rules { memorable_keys: None, ..rules })
+    }
+
+    #[test]
+    fn the_documented_settings_are_all_that_there_are_in_their_order() {
+        let documented: Vec<&str> = rows().map(|row| row[0][0]).collect();
+        assert_eq!(documented, Spec::NAMES);
+    }
+
+    #[test]
+    fn each_documented_value_is_read_and_written_back() {
+        for row in rows() {
+            let name = row[0][0];
+            assert!(!row[1].is_empty(), "{name}");
+            for value in &row[1] {
+                let value = serde_json::from_str::<Value>(value).expect(value);
+                let read: Spec = serde_json::from_value(json!({ name: value })).unwrap();
+                let written = serde_json::to_value(&read).unwrap();
+                assert_eq!(read, serde_json::from_value(written).unwrap(), "{name}");
+                let _ = policy(name, &value.to_string(), "http");
+            }
+        }
+    }
+
+    #[test]
+    fn documented_defaults_are_what_is_in_force() {
+        for (column, mode) in [(2, "ttl"), (3, "http")] {
+            let default = resolved(&policy("mode", &json!(mode).to_string(), mode));
+            for row in rows() {
+                for value in &row[column] {
+                    let said = resolved(&policy(row[0][0], value, mode));
+                    assert_eq!(said, default, "{} {value}", row[0][0]);
+                }
+            }
         }
     }
 }

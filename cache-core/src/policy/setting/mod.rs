@@ -1,4 +1,5 @@
-//! The values that settings take, with their configuration-file spellings.
+//! The values that settings take; their spellings in configuration files are in the
+//! [table](super#settings).
 
 mod coalesce;
 mod statuses;
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub use self::coalesce::Coalesce;
 pub use self::statuses::Statuses;
 pub use self::ttl::{Ttl, Weekday};
+pub use crate::key::query::QueryRule;
+pub use crate::tag::template::UnknownPlaceholder;
 
 /// Whose word decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
