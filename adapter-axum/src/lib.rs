@@ -15,8 +15,9 @@ pub use cache_core::explain::{Decision, Explanation};
 pub use cache_core::store::{Guarantee, Invalidated};
 pub use cache_core::tag::TagError;
 pub use cache_core::{
-    Extracted, Fields, InvalidateError, Invalidation, NamespaceHandle, Policy, PolicyError,
-    RequestHead, ResponseHead, Stats, Store, StoreError, When, function, policy, threads,
+    Extracted, Fields, InvalidateError, Invalidation, NamespaceHandle, Policy, PolicyError, Reason,
+    RequestHead, ResponseHead, Stats, Store, StoreError, StoreErrorKind, When, Wishes, clock,
+    function, policy, tag, threads,
 };
 
 pub use self::cache::Cache;

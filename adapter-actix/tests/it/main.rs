@@ -15,6 +15,7 @@ mod answers;
 mod bodies;
 mod concurrency;
 mod cookies;
+mod exports;
 mod front;
 mod guards;
 mod invalidation;

@@ -10,6 +10,7 @@
 )]
 
 mod coalescing;
+mod exports;
 mod guards;
 mod input;
 mod ranges;
