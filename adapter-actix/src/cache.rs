@@ -126,11 +126,12 @@ impl Cache {
         Ok(CachedResource { path: path.to_owned(), routes, layer })
     }
 
-    /// A layer for write routes: the handler's success invalidates.
+    /// A layer for write routes: the handler's success invalidates. What happens where the store
+    /// fails or a placeholder has no value: see [`Invalidation`].
     ///
     /// # Errors
     ///
-    /// A template that cannot be, or nothing named at all.
+    /// A template that cannot be, or names a placeholder that `params` lacks; nothing named at all.
     pub fn invalidate_layer(&self, what: Invalidation) -> Result<InvalidateLayer, PolicyError> {
         Ok(InvalidateLayer::new(WriteRoute::new(&self.0, what)?))
     }
@@ -144,10 +145,10 @@ impl Cache {
 
     /// What would become of a request to `service`, without running its cached handler.
     ///
-    /// `None` if no cached route takes it; then another handler did run, which a GET allows.
-    /// Methods that are not safe are not tried: such a request is not cached, unless its route has
-    /// opted in. `actix_web::test` makes both: `init_service` a service of an application, and
-    /// `TestRequest::to_request` a request.
+    /// `None` if no cached route takes it; then another handler did run, which a GET allows. `None`,
+    /// too, if the service fails. Methods that are not safe are not tried: such a request is not
+    /// cached, unless its route has opted in. `actix_web::test` makes both: `init_service` a service
+    /// of an application, and `TestRequest::to_request` a request.
     pub async fn explain<S, B>(&self, service: &S, request: Request) -> Option<Explanation>
     where
         S: Service<Request>,

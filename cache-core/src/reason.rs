@@ -45,7 +45,7 @@ reasons! {
     Precondition = "precondition",
     /// The request asks for another protocol.
     Upgrade = "upgrade",
-    /// The key function failed.
+    /// The key function failed, or took longer than `store_timeout`.
     KeyFailed = "key-failed",
     /// The query is not of the declared type.
     Query = "query",
@@ -108,11 +108,11 @@ reasons! {
     ZeroTtl = "zero-ttl",
     /// Neither the response nor the policy gives it a life.
     NoLifetime = "no-lifetime",
-    /// The TTL function failed.
+    /// The TTL function failed, or took longer than `store_timeout`.
     TtlFailed = "ttl-failed",
     /// The response has too many tags, or one that cannot be.
     Tags = "tags",
-    /// The body is larger than `max_body`.
+    /// The body is larger than `max_body`: the policy's or the store's.
     TooLarge = "too-large",
     /// The body ended early, late or with an error.
     BodyFailed = "body-failed",

@@ -86,7 +86,9 @@ impl Cache {
     /// # Errors
     ///
     /// A name that is no tag, or the store's failure; then nothing is promised, and retrying is
-    /// right.
+    /// right. A store that takes longer than [`store_timeout`](CacheBuilder::store_timeout) (default
+    /// 250 ms) has failed (`invalidate: timed-out`), and goes on detached: it may still come into
+    /// force, and what the store would have said of its shards is not known.
     ///
     /// # Cancellation
     ///
@@ -118,11 +120,11 @@ impl Cache {
         self.invalidate(Selection::Tags(key_tags(&scopes, keys))).await
     }
 
-    /// Invalidates everything in a namespace.
+    /// Invalidates everything in a namespace, and in those below it.
     ///
     /// # Errors
     ///
-    /// As for [`invalidate_tags`](Self::invalidate_tags).
+    /// As for [`invalidate_tags`](Self::invalidate_tags); a name with an empty level is none.
     ///
     /// # Cancellation
     ///
@@ -135,7 +137,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// The store's failure.
+    /// The store's failure, as for [`invalidate_tags`](Self::invalidate_tags).
     ///
     /// # Cancellation
     ///
@@ -258,7 +260,8 @@ impl CacheBuilder {
         self
     }
 
-    /// The longest that one call of the store may take. Default 250 ms.
+    /// The longest that one call of the store may take, an invalidation's included, and one run of a
+    /// [`key_async_fn`](Policy::key_async_fn) or [`ttl_fn`](Policy::ttl_fn). Default 250 ms.
     pub const fn store_timeout(mut self, limit: Duration) -> Self {
         self.store_timeout = limit;
         self

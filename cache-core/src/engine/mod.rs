@@ -9,6 +9,7 @@
 mod board;
 mod budget;
 mod cache;
+mod complain;
 mod conclude;
 mod cool;
 pub mod explain;

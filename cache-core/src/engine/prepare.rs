@@ -69,7 +69,7 @@ impl Route {
         let reason = miss.reason;
         let (tags, ticket) = match plan::tags(rules, head, &planned) {
             Err(reason) => {
-                self.complain(reason);
+                self.complain_of(reason, head);
                 (Vec::new(), Err(reason))
             }
             Ok(tags) if of_part(head, background) => (tags, Err(Reason::Range)),

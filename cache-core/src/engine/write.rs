@@ -37,10 +37,18 @@ pub enum When {
 /// Templates take path parameters and guard values. The answer is sent only when the invalidation
 /// has returned; both run to their end even if the client leaves.
 ///
+/// If the store fails, or a template names a placeholder that the request lacks, **nothing is
+/// invalidated**: the handler's answer still goes out, with `detail=invalidation-failed` in its
+/// `Cache-Status`, an error in the log that names the placeholder, and a count in
+/// [`Stats::invalidation_errors`](crate::Stats::invalidation_errors). `on_invalidation_error: "503"` in
+/// the *cache's* policy ([`CacheBuilder::policy`](crate::CacheBuilder::policy)) tells the client. Say with
+/// [`params`](Self::params) what the path has, and a misspelled name is an error at build.
+///
 /// ```
 /// use cache_core::Invalidation;
 ///
-/// let profile = Invalidation::new().tag("user:{user_id}").key("profile.{user_id}");
+/// let profile =
+///     Invalidation::new().tag("user:{user_id}").key("profile.{user_id}").params(["user_id"]);
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
@@ -82,7 +90,8 @@ impl Invalidation {
         self
     }
 
-    /// The path parameters that templates may name, where the path is known.
+    /// The names that templates may use: path parameters, and guards. Once given, another name is an
+    /// error when the route is built; without, it is found when the first request comes.
     pub fn params<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.params = Some(names.into_iter().map(Into::into).collect());
         self

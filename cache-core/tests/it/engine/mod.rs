@@ -1,6 +1,7 @@
 //! The driver, its flights and its rules, over the memory store and a handler under control.
 
 mod cases;
+mod logged;
 mod mutants;
 mod ranges;
 mod remembering;

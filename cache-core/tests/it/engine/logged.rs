@@ -1,0 +1,59 @@
+//! What the log tells an operator.
+
+use std::fmt::Write;
+use std::sync::{Arc, Mutex};
+
+use cache_core::Policy;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use super::rig::Rig;
+
+/// The errors of a thread, a line each.
+#[derive(Clone, Default)]
+struct Errors(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Errors {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::ERROR
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        write!(self.0, "{field}={value:?} ").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_placeholder_without_a_value_is_named_once_for_each_route() {
+    let errors = Errors::default();
+    let _on_this_thread = tracing::subscriber::set_default(errors.clone());
+    let rig = Rig::new(Policy::new().tag("users").tag("user:{idd}"), None);
+    for path in ["/a", "/b"] {
+        let answer = rig.get(path).await;
+        assert!(answer.field("cache-status").contains("unknown-placeholder"), "{answer:?}");
+    }
+    let lines = errors.0.lock().unwrap();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("{idd}") && lines[0].contains("cannot be stored"), "{lines:?}");
+}
