@@ -1,4 +1,5 @@
-//! Real threads against the consistency contract (I1 and I2 of the design), and against leaks.
+//! Real threads against the consistency contract, and against leaks. I1: once an invalidation has
+//! returned, nothing computed before its call is found. I2: what is computed after it is stored and found.
 
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 

@@ -2,7 +2,8 @@
 //!
 //! [`__http_scenarios!`](crate::__http_scenarios) hands it to another macro: here to one that
 //! makes the table, in a test to one that makes a `#[test]` of every line. A line is: name, need,
-//! and the rows of the parity table (or other promises) that the scenario shows.
+//! and the rows that the scenario shows: `C1` to `C102` number the features that this project set out
+//! to match and its promises, `I1` to `I5` are the clauses about invalidation (see the module `history`).
 
 /// Calls a macro with the list.
 #[doc(hidden)]

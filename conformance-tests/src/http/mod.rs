@@ -19,7 +19,8 @@
 //! # }
 //! ```
 //!
-//! Each scenario names the rows of the parity table that it shows. Its inputs are unique, so that
+//! Each scenario names the rows that it shows: `c045`, say, is the 45th of the features that this
+//! project set out to match, and the words after it say which. Its inputs are unique, so that
 //! many may run against one server at once ([`run_all`]); those that touch a switch of the whole
 //! server, or invalidate everything, get a server of their own ([`run_one`]). Where a server keeps
 //! what it stores to itself, those about several processes over one store do nothing.

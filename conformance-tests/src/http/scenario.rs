@@ -26,7 +26,7 @@ pub struct Scenario {
     pub id: &'static str,
     /// The file, and module of tests, that it belongs to.
     pub group: &'static str,
-    /// The rows of the parity table that it shows, and other promises.
+    /// The numbered features that it shows, and other promises.
     pub rows: &'static str,
     /// What it needs of the server.
     pub needs: Needs,

@@ -1,4 +1,4 @@
-//! The parity table: every row on both adapters and both stores.
+//! The parity table, the numbered list of what this project set out to match: every row on both adapters and both stores.
 //!
 //! Every scenario of [`conformance_tests::http`] is a test of each column, `axum_redis::c045_…`;
 //! `rows` are those that need more than a server to talk to. At the end the table is printed, and

@@ -1,4 +1,4 @@
-//! Routes beyond the contract, under `/more`: what the parity table asks and no route of the
+//! Routes beyond the contract, under `/more`: what the conformance tests ask and no route of the
 //! contract shows.
 
 use std::time::Duration;
