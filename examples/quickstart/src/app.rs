@@ -140,7 +140,7 @@ pub(crate) fn tour(base: &str) -> String {
     let city = format!("{base}/cities/2988507");
     format!(
         "\
-# MISS: the handler asks SQLite. Then HIT: the same answer without either.
+# MISS: the handler asks SQLite. Then HIT: the same answer without handler or SQLite.
 curl -i {city}
 curl -i {city} --etag-save /tmp/paris.etag
 
