@@ -26,7 +26,7 @@ use crate::reason::{Forwarded, Reason};
 pub(crate) enum Concluded<B: Body, S: Spawn<Drain<B>>> {
     Answer(Response<ServedBody<B, S>>),
     /// An answer, when this is put.
-    Putting(Waiting<B, S>),
+    Putting(Box<Waiting<B, S>>),
     /// It may be about what is stored.
     Asked(Asked<B>),
 }
@@ -210,19 +210,22 @@ impl Route {
         answer.etag = sealed.etag.take();
         match sealed.put() {
             Putting::Done(stored) => Concluded::Answer(self.answered(answer, stored, life)),
-            putting @ Putting::Waiting(_) => Concluded::Putting(Waiting { putting, answer }),
+            putting @ Putting::Waiting(_) => {
+                Concluded::Putting(Box::new(Waiting { putting, answer }))
+            }
         }
     }
 
     pub(super) async fn answer_when_put<B, S>(
         &self,
-        Waiting { putting, answer }: Waiting<B, S>,
+        waiting: Box<Waiting<B, S>>,
         life: &Lifeline,
     ) -> Response<ServedBody<B, S>>
     where
         B: Body,
         S: Spawn<Drain<B>>,
     {
+        let Waiting { putting, answer } = *waiting;
         let stored = putting.await;
         self.answered(answer, stored, life)
     }
