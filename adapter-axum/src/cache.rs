@@ -9,10 +9,11 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, Router};
 use cache_core::engine::write::WriteRoute;
 use cache_core::engine::{CacheBuilder, Route};
-use cache_core::explain::{Explain, Explanation};
+use cache_core::explain::Explanation;
 use cache_core::{Invalidation, Policy, PolicyError, Store};
 use tower_service::Service;
 
+use crate::extract::Handles;
 use crate::layer::CacheLayer;
 use crate::write::InvalidateLayer;
 
@@ -116,7 +117,7 @@ impl Cache {
         if !request.method().is_safe() {
             return Some(Explanation::of_unsafe_method());
         }
-        request.extensions_mut().insert(Explain::new());
+        request.extensions_mut().insert(Handles::explaining());
         std::future::poll_fn(|cx| service.poll_ready(cx)).await.ok()?;
         let response = service.call(request).await.ok()?;
         response.extensions().get().cloned()

@@ -15,29 +15,46 @@ impl<S: Send + Sync> FromRequestParts<S> for Cache {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, MissingCache> {
         // What `Cache::extension` has laid inside of a cached route comes first.
-        let within = || parts.extensions.get().map(|handles: &Handles| &handles.cache);
+        let within = || Handles::within(&parts.extensions)?.cache.as_ref();
         parts.extensions.get().or_else(within).cloned().ok_or(MissingCache)
     }
 }
 
-/// What a cached route leaves with a request for these extractors: together, since each thing in a
-/// request's extensions costs a place of its own.
-#[derive(Clone, Debug)]
+/// What this crate leaves with a request, for these extractors and for cached routes: together, since
+/// each thing in a request's extensions costs a place of its own, and each hit a look for it.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Handles {
-    pub(crate) cache: Cache,
-    pub(crate) wishes: Option<Wishes>,
+    cache: Option<Cache>,
+    wishes: Option<Wishes>,
+    explains: bool,
 }
 
 impl Handles {
-    /// Those of the cached route that a request is in.
-    pub(crate) fn wishes_in(extensions: &Extensions) -> Option<&Wishes> {
-        extensions.get::<Self>()?.wishes.as_ref()
+    /// Those of a request that is not to be answered but explained.
+    pub(crate) fn explaining() -> Self {
+        Self { explains: true, ..Self::default() }
+    }
+
+    #[inline]
+    pub(crate) fn within(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// By which a handler speaks to the cached route that it is in.
+    #[inline]
+    pub(crate) const fn wishes(&self) -> Option<&Wishes> {
+        self.wishes.as_ref()
+    }
+
+    #[inline]
+    pub(crate) const fn explains(&self) -> bool {
+        self.explains
     }
 
     /// Replaces what an outer route has left; its wishes stay if there are no others.
     pub(crate) fn put(cache: Cache, wishes: Option<Wishes>, extensions: &mut Extensions) {
         if extensions.is_empty() {
-            extensions.insert(Self { cache, wishes });
+            extensions.insert(Self { cache: Some(cache), wishes, explains: false });
             return;
         }
         // Who takes it as an `Extension` that `Cache::extension` has laid finds this route's.
@@ -46,7 +63,7 @@ impl Handles {
         }
         let outer = extensions.remove::<Self>();
         let wishes = wishes.or_else(|| outer?.wishes);
-        extensions.insert(Self { cache, wishes });
+        extensions.insert(Self { cache: Some(cache), wishes, explains: false });
     }
 }
 
@@ -80,7 +97,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ResponseCache {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(Handles::wishes_in(&parts.extensions).cloned().unwrap_or_default()))
+        let wishes = Handles::within(&parts.extensions).and_then(Handles::wishes);
+        Ok(Self(wishes.cloned().unwrap_or_default()))
     }
 }
 

@@ -51,29 +51,41 @@ impl<E: Send + 'static> ResponseFuture<E> {
         let task: Task<E> = Box::pin(task);
         Self(Kind::Task(Surviving::new(task, life, |rest| TokioSpawn.spawn(rest))))
     }
+
+    #[inline(never)]
+    fn go_on(
+        mut self: Pin<&mut Self>,
+        searched: Searched<E>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response, E>> {
+        match searched {
+            Searched::Answered(response) => {
+                self.0 = Kind::Ready(None);
+                Poll::Ready(Ok(response))
+            }
+            Searched::Further(further) => {
+                *self = further;
+                self.poll(cx)
+            }
+        }
+    }
 }
 
 impl<E: Send + 'static> Future for ResponseFuture<E> {
     type Output = Result<Response, E>;
 
+    // For hits: it goes into the futures of the frameworks, the rest does not.
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            match &mut self.0 {
-                Kind::Ready(response) => {
-                    return match response.take() {
-                        Some(response) => Poll::Ready(Ok(response)),
-                        None => Poll::Pending,
-                    };
-                }
-                Kind::Search(search) => match ready!(search.as_mut().poll(cx)) {
-                    Searched::Answered(response) => {
-                        self.0 = Kind::Ready(None);
-                        return Poll::Ready(Ok(response));
-                    }
-                    Searched::Further(further) => *self = further,
-                },
-                Kind::Task(task) => return Pin::new(task).poll(cx),
+        match &mut self.0 {
+            Kind::Ready(response) => {
+                response.take().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
             }
+            Kind::Search(search) => {
+                let searched = ready!(search.as_mut().poll(cx));
+                self.go_on(searched, cx)
+            }
+            Kind::Task(task) => Pin::new(task).poll(cx),
         }
     }
 }

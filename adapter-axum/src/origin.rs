@@ -22,14 +22,11 @@ pub(crate) struct Sight {
     guarded: bool,
 }
 
-/// Of most requests.
-pub(crate) static NOTHING: Sight =
-    Sight { params: Vec::new(), extracted: Vec::new(), guarded: false };
-
 impl Sight {
-    /// What deriving the key of a route may ask for; `None` where that is [`NOTHING`].
-    pub(crate) fn of(route: &Route, request: &mut Request) -> Option<Self> {
-        route.keys_by_params().then(|| Self::default().with_params(request))
+    /// What deriving the key of a route may ask for.
+    pub(crate) fn of(route: &Route, request: &mut Request) -> Self {
+        let sight = Self::default();
+        if route.keys_by_params() { sight.with_params(request) } else { sight }
     }
 
     /// The request has passed the guards, which gave these values.
@@ -59,20 +56,25 @@ impl Sight {
         self
     }
 
-    #[inline]
     pub(crate) fn head<'r>(&'r self, request: &'r Request) -> RequestHead<'r> {
-        // A nested router shortens the request's own URI; the client's is kept beside it.
-        let original = request.extensions().get::<OriginalUri>();
-        let uri = original.map_or_else(|| request.uri(), |original| &original.0);
-        RequestHead::new(request.method(), uri, request.headers())
+        head_of(request, Handles::within(request.extensions()))
             .with_params(&self.params)
             .with_extracted(&self.extracted)
             .with_guarded(self.guarded)
-            .with_extensions(request.extensions())
-            .with_routed(request.uri())
-            .with_body(!request.body().is_end_stream())
-            .with_outer(Handles::wishes_in(request.extensions()))
     }
+}
+
+/// What a request says itself, with the handles in it.
+#[inline]
+pub(crate) fn head_of<'r>(request: &'r Request, handles: Option<&'r Handles>) -> RequestHead<'r> {
+    // A nested router shortens the request's own URI; the client's is kept beside it.
+    let original = request.extensions().get::<OriginalUri>();
+    let uri = original.map_or_else(|| request.uri(), |original| &original.0);
+    RequestHead::new(request.method(), uri, request.headers())
+        .with_extensions(request.extensions())
+        .with_routed(request.uri())
+        .with_body(!request.body().is_end_stream())
+        .with_outer(handles.and_then(Handles::wishes))
 }
 
 /// A service, and what it is to be called with.

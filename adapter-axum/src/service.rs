@@ -9,14 +9,14 @@ use axum::response::{IntoResponse, Response};
 use cache_core::RequestHead;
 use cache_core::body::ReplyBody;
 use cache_core::engine::{Origin as _, Pending, Route, ServedBody, Spawn as _, Step};
-use cache_core::explain::Explain;
 use tower_service::Service;
 
 use crate::body::{Absent, Outgoing, TokioSpawn};
 use crate::cache::Cache;
+use crate::extract::Handles;
 use crate::future::{ResponseFuture, Searched};
 use crate::guard::Guards;
-use crate::origin::{AxumOrigin, NOTHING, Sight};
+use crate::origin::{AxumOrigin, Sight, head_of};
 
 /// A service whose answers are cached. Made by [`CacheLayer`](crate::CacheLayer).
 ///
@@ -32,11 +32,14 @@ struct Shared<S> {
     inner: S,
     route: Route,
     guards: Guards,
+    /// Requests are answered by what they say themselves.
+    plain: bool,
 }
 
 impl<S> CacheService<S> {
     pub(crate) fn new(inner: S, route: Route, guards: Guards) -> Self {
-        Self(Arc::new(Shared { inner, route, guards }))
+        let plain = guards.is_empty() && !route.keys_by_params();
+        Self(Arc::new(Shared { inner, route, guards, plain }))
     }
 }
 
@@ -62,33 +65,20 @@ where
     }
 
     fn call(&mut self, mut req: Request<Body>) -> Self::Future {
-        let Shared { route, guards, .. } = &*self.0;
+        let Shared { route, guards, plain, .. } = &*self.0;
+        if *plain {
+            // A hit costs neither a clone of the service inside nor of the route.
+            return match begin(route, &req, None) {
+                Begun::Answered(response) => ResponseFuture::ready(response),
+                begun => self.go_on(begun, req, Sight::default()),
+            };
+        }
         if !guards.is_empty() {
             return self.call_guarded(req);
         }
-        // A hit costs neither a clone of the service inside nor of the route.
         let sight = Sight::of(route, &mut req);
-        match begin(route, sight.as_ref().unwrap_or(&NOTHING).head(&req)) {
-            Begun::Answered(response) => ResponseFuture::ready(response),
-            Begun::Explain => {
-                let (route, origin) = (route.clone(), self.origin(req, sight.unwrap_or_default()));
-                ResponseFuture::task(route.lifeline(), async move {
-                    Ok(explain(&route, origin.head()).await)
-                })
-            }
-            Begun::Pending(pending) if pending.waits() => {
-                let (service, sight) = (Self::clone(self), sight.unwrap_or_default());
-                ResponseFuture::search(async move {
-                    match service.0.route.look_up(pending, sight.head(&req)).await {
-                        Step::Reply(reply) => Searched::Answered(reply.into_response(outgoing)),
-                        Step::Forward(pending) => {
-                            Searched::Further(service.serve(pending, req, sight))
-                        }
-                    }
-                })
-            }
-            Begun::Pending(pending) => self.serve(pending, req, sight.unwrap_or_default()),
-        }
+        let begun = begin(route, &req, Some(&sight));
+        self.go_on(begun, req, sight)
     }
 }
 
@@ -99,19 +89,43 @@ where
     S::Error: Send + 'static,
     S::Future: Send,
 {
+    fn go_on(&self, begun: Begun, req: Request<Body>, sight: Sight) -> ResponseFuture<S::Error> {
+        match begun {
+            Begun::Answered(response) => ResponseFuture::ready(response),
+            Begun::Explain => {
+                let (route, origin) = (self.0.route.clone(), self.origin(req, sight));
+                ResponseFuture::task(route.lifeline(), async move {
+                    Ok(explain(&route, origin.head()).await)
+                })
+            }
+            Begun::Pending(pending) if pending.waits() => {
+                let service = Self::clone(self);
+                ResponseFuture::search(async move {
+                    match service.0.route.look_up(pending, sight.head(&req)).await {
+                        Step::Reply(reply) => Searched::Answered(reply.into_response(outgoing)),
+                        Step::Forward(pending) => {
+                            Searched::Further(service.serve(pending, req, sight))
+                        }
+                    }
+                })
+            }
+            Begun::Pending(pending) => self.serve(pending, req, sight),
+        }
+    }
+
     fn call_guarded(&self, req: Request<Body>) -> ResponseFuture<S::Error> {
         let shared = Arc::clone(&self.0);
         let life = shared.route.lifeline();
         ResponseFuture::task(life.clone(), async move {
-            let Shared { inner, route, guards } = &*shared;
+            let Shared { inner, route, guards, .. } = &*shared;
             let (mut parts, body) = req.into_parts();
             let extracted = match guards.check(&mut parts).await {
                 Ok(extracted) => extracted,
                 Err(rejection) => return Ok(rejection),
             };
             let mut request = Request::from_parts(parts, body);
-            let sight = Sight::of(route, &mut request).unwrap_or_default().guarded(extracted);
-            match begin(route, sight.head(&request)) {
+            let sight = Sight::of(route, &mut request).guarded(extracted);
+            match begin(route, &request, Some(&sight)) {
                 Begun::Answered(response) => Ok(response),
                 Begun::Explain => {
                     let sight = sight.complete(route, &mut request);
@@ -147,10 +161,12 @@ enum Begun {
 }
 
 #[inline]
-fn begin(route: &Route, head: RequestHead<'_>) -> Begun {
-    if head.extension::<Explain>().is_some() {
+fn begin(route: &Route, request: &Request, sight: Option<&Sight>) -> Begun {
+    let handles = Handles::within(request.extensions());
+    if handles.is_some_and(Handles::explains) {
         return Begun::Explain;
     }
+    let head = sight.map_or_else(|| head_of(request, handles), |sight| sight.head(request));
     match route.attend(&head) {
         Step::Reply(reply) => Begun::Answered(reply.into_response(outgoing)),
         Step::Forward(pending) => Begun::Pending(pending),

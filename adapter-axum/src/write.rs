@@ -7,11 +7,11 @@ use axum::extract::{FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use cache_core::Fields;
 use cache_core::engine::write::{WriteAnswer, WriteRoute};
-use cache_core::explain::Explain;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::cache::Cache;
+use crate::extract::Handles;
 use crate::future::ResponseFuture;
 use crate::guard::Guards;
 use crate::origin::{AxumOrigin, Sight};
@@ -117,7 +117,7 @@ where
         let inner = std::mem::replace(&mut self.inner, inner);
         let (route, guards) = (self.route.clone(), self.guards.clone());
         let life = route.lifeline();
-        if req.extensions().get::<Explain>().is_some() {
+        if Handles::within(req.extensions()).is_some_and(Handles::explains) {
             return ResponseFuture::ready(Response::new(Body::empty()));
         }
         ResponseFuture::task(life.clone(), async move {

@@ -294,7 +294,7 @@ impl<'a> RequestHead<'a> {
     #[inline]
     pub(crate) fn rewritten(&self) -> Option<&'a Uri> {
         let as_sent = |routed: &Uri| match self.form {
-            Form::Made(uri, _) => std::ptr::eq(routed, uri),
+            Form::Made(uri, _) => std::ptr::eq(routed, uri) || share_their_text(routed, uri),
             Form::Later { .. } => false,
         };
         self.routed.filter(|routed| !as_sent(routed) && !self.is_shortened_to(routed))
@@ -325,6 +325,15 @@ impl<'a> RequestHead<'a> {
             .find_map(|extracted| extracted.placeholder(name))
             .or_else(|| self.param(name))
             .map(Cow::Borrowed)
+    }
+}
+
+/// Whether path and query of both lie in the same place, as where one was cloned.
+#[inline]
+fn share_their_text(one: &Uri, other: &Uri) -> bool {
+    match (one.path_and_query(), other.path_and_query()) {
+        (Some(one), Some(other)) => std::ptr::eq(one.as_str(), other.as_str()),
+        _ => false,
     }
 }
 

@@ -31,8 +31,9 @@ pub struct Decision {
     pub outcome: String,
 }
 
-/// Put into a request's extensions, it makes a cached route answer with the [`Explanation`] (in
-/// the response's extensions) in place of the handler. It cannot be sent from outside.
+/// An adapter's mark in a request's extensions, unless it has one of its own: a cached route is to answer
+/// with the [`Explanation`] (in the response's extensions) in place of the handler. It cannot be sent
+/// from outside.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Explain;
