@@ -15,6 +15,11 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// against an invalidation never does.
     fn now(&self) -> SystemTime;
 
+    /// The same in whole milliseconds since 1970, as [`unix_millis`] has it.
+    fn now_in_millis(&self) -> u64 {
+        unix_millis(self.now())
+    }
+
     /// Time since an arbitrary fixed instant; never goes backwards. Ages of tickets and of
     /// flights use it.
     fn monotonic(&self) -> Duration;

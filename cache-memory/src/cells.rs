@@ -166,7 +166,7 @@ impl Cells {
 
     /// The rule.
     pub(crate) fn is_valid(&self, slot: &Slot) -> bool {
-        slot.stamp >= self.floor() && slot.cells().all(|cell| cell.mark() <= slot.stamp)
+        slot.stamp >= self.floor() && slot.all_cells(|cell| cell.mark() <= slot.stamp)
     }
 
     /// Reads the clock for a ticket.

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex};
 
-use cache_core::clock::unix_millis;
-
 use crate::lock::lock;
 use crate::members::{Members, Place};
 use crate::slot::Slot;
@@ -154,7 +152,7 @@ fn span_of(slot: &Slot) -> u64 {
 }
 
 fn millis_of(slot: &Slot) -> u64 {
-    unix_millis(slot.entry.keep_until())
+    slot.entry.keep_until_in_millis()
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a place that every slot has")]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
 use cache_core::entry::Entry;
 
@@ -83,6 +82,13 @@ impl Slot {
         self.cells.iter().flatten().chain(others.map(|(cell, _)| cell))
     }
 
+    /// Whether all of them are so. Every hit comes through here, where a chain of the first few and the
+    /// others would cost more than to look at them.
+    pub(crate) fn all_cells(&self, are: impl Fn(&Cell) -> bool) -> bool {
+        self.cells.iter().flatten().all(|cell| are(cell))
+            && self.others.as_ref().is_none_or(|others| others.0.iter().all(|(cell, _)| are(cell)))
+    }
+
     /// The place among the members of one of its cells.
     pub(crate) fn place_in(&self, cell: &Cell) -> Option<&Place> {
         let first = self.cells.iter().flatten().zip(&self.places);
@@ -115,8 +121,9 @@ impl Slot {
         }
     }
 
-    pub(crate) fn is_expired(&self, now: SystemTime) -> bool {
-        now > self.entry.keep_until()
+    /// `now` is in milliseconds since 1970.
+    pub(crate) fn is_expired(&self, now: u64) -> bool {
+        now > self.entry.keep_until_in_millis()
     }
 }
 

@@ -87,7 +87,7 @@ impl Route {
                 None => ask(cache, "lookup", cache.store.lookup(&key, &[])).await?,
             };
             to.add("lookup", &key.to_string());
-            match seek.step(rules, head, found, cache.clock.now()) {
+            match seek.step(rules, head, found, cache.clock.now_in_millis()) {
                 Next::Look(next) => key = next,
                 Next::Done(resolved) => {
                     to.add("verdict", &verdict(&resolved));

@@ -11,12 +11,12 @@ use crate::head::RequestHead;
 use crate::key::Key;
 use crate::key::vary::Presented;
 use crate::policy::freshness::Freshness;
-#[cfg(feature = "mutants")]
-use crate::policy::freshness::freshness;
 use crate::policy::plan::Planned;
 use crate::reason::Reason;
 use crate::store::Lookup;
 use crate::tag::Tags;
+#[cfg(feature = "mutants")]
+use crate::{clock::from_unix_millis, policy::freshness::freshness};
 
 impl Route {
     /// Looks up, waiting where the store does.
@@ -30,7 +30,7 @@ impl Route {
         };
         // Most searches end with what they find first.
         let selects = |stored: &Presented| stored.matches(head, rules.vary_values);
-        if let Some(state) = seek::serves(rules, head, selects, &found, cache.clock.now())
+        if let Some(state) = seek::serves(rules, head, selects, &found, cache.clock.now_in_millis())
             && let Lookup::Found(entry, _) = found
         {
             self.remember(planned, &entry, &known_before);
@@ -52,7 +52,7 @@ impl Route {
         let mut seek = Seek::new(rules, planned, Arc::clone(&known_before.names));
         seek.first(head);
         loop {
-            match seek.step(rules, head, found, cache.clock.now()) {
+            match seek.step(rules, head, found, cache.clock.now_in_millis()) {
                 Next::Look(key) => match self.find(&key, &known_before.tags).await {
                     Ok(next) => found = next,
                     Err(reason) => return Resolved::Forward(Miss::unknown(reason, key)),
@@ -90,12 +90,13 @@ impl Route {
     ) -> Option<(Entry, Freshness)> {
         let rules = &self.shared.rules;
         let mut seek = Seek::new(rules, planned, Arc::default());
-        let now = self.shared.cache.clock.now();
+        let now = self.shared.cache.clock.now_in_millis();
         #[cfg(feature = "mutants")]
         if let Lookup::Found(entry, _) = &found
             && self.shared.cache.mutant == Some(super::mutant::Mutant::AnyVariant)
         {
-            let state = entry.response().map(|stored| freshness(&stored.life(), now));
+            let state =
+                entry.response().map(|stored| freshness(&stored.life(), from_unix_millis(now)));
             return Some((entry.clone(), state?));
         }
         match seek.step(rules, head, found, now) {

@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::SystemTime;
 
 use http::{HeaderName, Response, StatusCode};
 
@@ -160,7 +159,7 @@ impl Route {
             Err(reason) => return Step::Forward(Pending(State::Bypass(reason))),
         };
         let generation = cache.flights.generation(&planned.key);
-        let now = cache.clock.now();
+        let now = cache.clock.now_in_millis();
         let Some(found) = cache.store.try_lookup_at(&planned.key, &[], now) else {
             return Step::Forward(Pending(State::Planned(planned)));
         };
@@ -217,7 +216,7 @@ impl Route {
         planned: &Planned,
         names: &[HeaderName],
         head: &RequestHead<'_>,
-        now: SystemTime,
+        now: u64,
     ) -> ControlFlow<Step, Option<Lookup>> {
         let Shared { cache, rules, .. } = &*self.shared;
         let presenting = Presenting::of(names, head);
@@ -278,7 +277,7 @@ impl Route {
         planned: &Planned,
         head: &RequestHead<'_>,
         (mut found, mut of_variant): (Lookup, Option<Lookup>),
-        now: SystemTime,
+        now: u64,
     ) -> Option<Resolved> {
         let Shared { cache, rules, .. } = &*self.shared;
         let mut seek = Seek::new(rules, planned, Arc::default());

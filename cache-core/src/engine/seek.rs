@@ -127,7 +127,7 @@ impl Seek {
         rules: &Rules,
         head: &RequestHead<'_>,
         found: Lookup,
-        now: SystemTime,
+        now: u64,
     ) -> Next {
         let looked_under = self.looking;
         self.stored = None;
@@ -242,7 +242,7 @@ pub(crate) fn serves(
     head: &RequestHead<'_>,
     selects: impl FnOnce(&Presented) -> bool,
     found: &Lookup,
-    now: SystemTime,
+    now: u64,
 ) -> Option<Freshness> {
     let Lookup::Found(entry, _) = found else { return None };
     let stored = entry.response()?;
@@ -270,7 +270,7 @@ fn judged(
     rules: &Rules,
     head: &RequestHead<'_>,
     stored: &StoredHead,
-    now: SystemTime,
+    now: u64,
 ) -> (Freshness, Use) {
     let times = stored.times();
     let state = freshness::at(&times, now);

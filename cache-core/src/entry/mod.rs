@@ -237,6 +237,7 @@ impl Entry {
         Self(ThinArc::from_header_and_iter(inner, tags))
     }
 
+    #[inline]
     fn inner(&self) -> &Inner {
         &self.0.header.header
     }
@@ -250,6 +251,7 @@ impl Entry {
 
     /// Whether it is looked up under this key.
     #[must_use]
+    #[inline]
     pub fn is_under(&self, key: &Key) -> bool {
         self.inner().primary == *key.primary() && self.inner().variant.as_deref() == key.variant()
     }
@@ -264,6 +266,13 @@ impl Entry {
     #[must_use]
     pub fn keep_until(&self) -> SystemTime {
         from_unix_millis(self.inner().keep_until)
+    }
+
+    /// The same in milliseconds since 1970.
+    #[must_use]
+    #[inline]
+    pub fn keep_until_in_millis(&self) -> u64 {
+        self.inner().keep_until
     }
 
     /// What it is.

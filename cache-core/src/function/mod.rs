@@ -224,7 +224,7 @@ impl Function {
         if head.codec != self.codec.id() {
             return (None, Use::None);
         }
-        let state = freshness::at(&head.times(), self.cache.inner.clock.now());
+        let state = freshness::at(&head.times(), self.cache.inner.clock.now_in_millis());
         (self.codec.decode(entry.body()), usable(&head.times(), false, &state, None))
     }
 

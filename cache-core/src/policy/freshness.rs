@@ -59,7 +59,7 @@ impl Freshness {
 /// The age of a response with this life at `now`. A clock that went back counts as standing still.
 #[must_use]
 pub fn freshness(life: &Life, now: SystemTime) -> Freshness {
-    at(&Times::from(*life), now)
+    at(&Times::from(*life), unix_millis(now))
 }
 
 /// The age of a response with this life as it was received.
@@ -68,10 +68,10 @@ pub(crate) fn at_receipt(life: &Life) -> Freshness {
     aged(millis(life.initial_age), millis(life.fresh_for))
 }
 
-/// The age of what has these times.
+/// The age of what has these times, at `now` in milliseconds since 1970.
 #[inline]
-pub(crate) fn at(times: &Times, now: SystemTime) -> Freshness {
-    let resident = unix_millis(now).saturating_sub(times.stored_at);
+pub(crate) fn at(times: &Times, now: u64) -> Freshness {
+    let resident = now.saturating_sub(times.stored_at);
     aged(times.initial_age.saturating_add(resident), times.fresh_for)
 }
 

@@ -41,7 +41,7 @@ mod error;
 mod ticket;
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -65,11 +65,12 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Answers like [`try_lookup`](Self::try_lookup) for a caller that has read the clock: `now` is
-    /// what the store's own clock would have shown just before the call.
+    /// what the store's own clock would have shown just before the call, in whole
+    /// [milliseconds](crate::clock::Clock::now_in_millis) since 1970.
     ///
     /// Only expiry may be decided by it. A store that answers without a look at a clock need not
     /// implement it.
-    fn try_lookup_at(&self, key: &Key, hints: &[Tag], now: SystemTime) -> Option<Lookup> {
+    fn try_lookup_at(&self, key: &Key, hints: &[Tag], now: u64) -> Option<Lookup> {
         let _ = now;
         self.try_lookup(key, hints)
     }

@@ -23,7 +23,10 @@ pub struct Stamp {
 ///
 /// It is consumed by [`Store::put`](super::Store::put) and cannot be cloned, so one reading of
 /// the clock justifies one fill.
-pub struct Ticket {
+// In a box: each lookup has room for one, and a hit would pay for the size of it.
+pub struct Ticket(Box<Inner>);
+
+struct Inner {
     key: Key,
     stamp: Stamp,
     issued: Duration,
@@ -43,38 +46,38 @@ impl Ticket {
         issued: Duration,
         guard: Option<Box<dyn Any + Send + Sync>>,
     ) -> Self {
-        Self { key, stamp, issued, max_age: None, guard }
+        Self(Box::new(Inner { key, stamp, issued, max_age: None, guard }))
     }
 
     /// Limits how long after its issue the ticket may be used (`max_fill`).
     #[must_use]
-    pub const fn valid_for(mut self, max_age: Duration) -> Self {
-        self.max_age = Some(max_age);
+    pub fn valid_for(mut self, max_age: Duration) -> Self {
+        self.0.max_age = Some(max_age);
         self
     }
 
     /// Whether the ticket is past its limit at `now`, a monotonic time.
     #[must_use]
     pub fn is_overdue(&self, now: Duration) -> bool {
-        self.max_age.is_some_and(|max_age| now.saturating_sub(self.issued) > max_age)
+        self.0.max_age.is_some_and(|max_age| now.saturating_sub(self.0.issued) > max_age)
     }
 
     /// What it may fill.
     #[must_use]
     pub const fn key(&self) -> &Key {
-        &self.key
+        &self.0.key
     }
 
     /// The reading of the clock.
     #[must_use]
     pub const fn stamp(&self) -> Stamp {
-        self.stamp
+        self.0.stamp
     }
 
     /// When it was issued, in monotonic time.
     #[must_use]
     pub const fn issued(&self) -> Duration {
-        self.issued
+        self.0.issued
     }
 
     /// The same reading of the clock, for another variant of the same primary key.
@@ -82,8 +85,8 @@ impl Ticket {
     /// The primary key decides the shard, so the stamp is good for every variant.
     #[must_use]
     pub fn for_variant(mut self, key: Key) -> Self {
-        if key.primary() == self.key.primary() {
-            self.key = key;
+        if key.primary() == self.0.key.primary() {
+            self.0.key = key;
         }
         self
     }
@@ -91,17 +94,17 @@ impl Ticket {
     /// The store's own guard.
     #[must_use]
     pub fn guard(&self) -> Option<&(dyn Any + Send + Sync)> {
-        self.guard.as_deref()
+        self.0.guard.as_deref()
     }
 }
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ticket")
-            .field("key", &self.key)
-            .field("stamp", &self.stamp)
-            .field("issued", &self.issued)
-            .field("max_age", &self.max_age)
+            .field("key", &self.0.key)
+            .field("stamp", &self.0.stamp)
+            .field("issued", &self.0.issued)
+            .field("max_age", &self.0.max_age)
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,6 @@
 //! Invalidating: in force at once, freed as far as the budget reaches.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use cache_core::store::Invalidated;
 use cache_core::tag::Tags;
@@ -20,7 +19,7 @@ impl Inner {
         }
         let Marked { claim, members } = self.cells.invalidate(tags);
         // In force. The rest is about memory and the count.
-        let now = self.clock.now();
+        let now = self.clock.now_in_millis();
         let mut spending = self.spend(members.iter().map(ExactSizeIterator::len).sum());
         let (mut removed, mut complete) = (0, true);
         for mut taken in members {
@@ -39,7 +38,7 @@ impl Inner {
 
     pub(super) fn clear(&self) -> Invalidated {
         let claim = self.cells.invalidate_all();
-        let now = self.clock.now();
+        let now = self.clock.now_in_millis();
         let mut spending = self.spend(0);
         let (mut removed, mut complete) = (0, true);
         let mut walk = Walk::default();
@@ -78,7 +77,7 @@ impl Inner {
 
     /// Removes a slot for an invalidation that came at `now`, if it is that invalidation's.
     /// Whether it was live.
-    fn remove_claimed(&self, slot: &Arc<Slot>, claim: &Claim, now: SystemTime) -> bool {
+    fn remove_claimed(&self, slot: &Arc<Slot>, claim: &Claim, now: u64) -> bool {
         claim.owns(slot) && self.remove(slot) == Some(Phase::Confirmed) && !slot.is_expired(now)
     }
 

@@ -10,7 +10,6 @@ mod tidy;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use async_trait::async_trait;
 use cache_core::clock::Clock;
@@ -127,7 +126,7 @@ impl MemoryStore {
     /// visits everything.
     #[must_use]
     pub fn keys(&self) -> Vec<Key> {
-        let now = self.0.clock.now();
+        let now = self.0.clock.now_in_millis();
         let found = |slot: &Arc<Slot>| !slot.is_expired(now) && self.0.cells.is_valid(slot);
         self.0.entries.iter().filter(found).map(|slot| slot.entry.key()).collect()
     }
@@ -187,11 +186,11 @@ impl Store for MemoryStore {
     ///
     /// A hit brings no ticket, so that it allocates nothing; ask [`begin`](Store::begin).
     fn try_lookup(&self, key: &Key, hints: &[Tag]) -> Option<Lookup> {
-        self.try_lookup_at(key, hints, self.0.clock.now())
+        self.try_lookup_at(key, hints, self.0.clock.now_in_millis())
     }
 
     /// Does not read its clock.
-    fn try_lookup_at(&self, key: &Key, _hints: &[Tag], now: SystemTime) -> Option<Lookup> {
+    fn try_lookup_at(&self, key: &Key, _hints: &[Tag], now: u64) -> Option<Lookup> {
         match self.0.find(key, now) {
             Some(entry) => Some(Lookup::Found(entry, None)),
             None => Some(Lookup::Miss(self.0.ticket(key))),
@@ -199,7 +198,7 @@ impl Store for MemoryStore {
     }
 
     async fn lookup(&self, key: &Key, _hints: &[Tag]) -> Result<Lookup, StoreError> {
-        match self.0.find(key, self.0.clock.now()) {
+        match self.0.find(key, self.0.clock.now_in_millis()) {
             Some(entry) => Ok(Lookup::Found(entry, None)),
             None => Ok(Lookup::Miss(self.0.ticket(key))),
         }
@@ -246,7 +245,7 @@ impl Store for MemoryStore {
 }
 
 impl Inner {
-    fn find(&self, key: &Key, now: SystemTime) -> Option<Entry> {
+    fn find(&self, key: &Key, now: u64) -> Option<Entry> {
         // Marks and floor are loaded after the call began, which is all that the rule asks for.
         self.entries.get(key, |slot| self.cells.is_valid(slot) && !slot.is_expired(now))
     }

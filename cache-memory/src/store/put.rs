@@ -32,7 +32,7 @@ impl Inner {
             self.unlink(&slot);
             return PutOutcome::Superseded;
         }
-        if slot.is_expired(self.clock.now()) {
+        if slot.is_expired(self.clock.now_in_millis()) {
             self.unlink(&slot);
             if let Some(replaced) = self.entries.remove_key(&slot.entry.key()) {
                 self.unlink(&replaced);

@@ -70,7 +70,7 @@ fn invalidated_between_insertion_and_verdict() {
     for clear in [false, true] {
         let put = Halfway::inserted();
         let inner = &put.store.0;
-        assert!(inner.find(put.ticket.key(), inner.clock.now()).is_some());
+        assert!(inner.find(put.ticket.key(), inner.clock.now_in_millis()).is_some());
         let done = if clear { inner.clear() } else { inner.invalidate(&tags()) };
         assert_eq!(done, Invalidated::new(0, true), "what is not stored is not removed");
         assert!(!put.slot.confirm());
@@ -109,7 +109,7 @@ fn a_late_removal_spares_the_replacement() {
     let again = inner.enrol(&put.slot.entry, put.slot.stamp, 1).unwrap();
     assert_eq!(inner.insert(&again), PutOutcome::Stored);
     assert_eq!(inner.remove(&put.slot), None);
-    assert!(inner.find(put.ticket.key(), inner.clock.now()).is_some());
+    assert!(inner.find(put.ticket.key(), inner.clock.now_in_millis()).is_some());
     assert_eq!(inner.invalidate(&tags()), Invalidated::new(1, true));
     put.leaves_nothing();
 }

@@ -1,7 +1,5 @@
 //! Background work, a step at a time.
 
-use cache_core::clock::unix_millis;
-
 use super::Inner;
 use crate::deadlines::Walk;
 use crate::janitor::Household;
@@ -15,7 +13,7 @@ impl Inner {
     /// entries were freed.
     pub(super) fn step(&self, limit: usize) -> (bool, usize) {
         let _alone = self.reclaim.work();
-        let due = self.deadlines.take_due(unix_millis(self.clock.now()), limit);
+        let due = self.deadlines.take_due(self.clock.now_in_millis(), limit);
         let mut more = due.len() == limit;
         let mut freed = self.remove_all(due);
         if self.cells.take_floor_raised() {
