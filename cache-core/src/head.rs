@@ -205,6 +205,15 @@ impl<'a> RequestHead<'a> {
         }
     }
 
+    /// The target where it is one text, with its query; otherwise its path and its query.
+    #[inline]
+    pub(crate) fn target(&self) -> Option<(&'a str, Option<&'a str>)> {
+        match self.form {
+            Form::Made(uri, _) => Some((uri.path_and_query()?.as_str(), None)),
+            Form::Later { path, query, .. } => Some((path, query)),
+        }
+    }
+
     /// The scheme that the target names.
     #[inline]
     pub(crate) fn scheme(&self) -> Option<&'a str> {
@@ -268,6 +277,12 @@ impl<'a> RequestHead<'a> {
     #[inline]
     pub(crate) const fn found(&self) -> Found {
         self.notes.found()
+    }
+
+    /// Whether it has one of those that may keep a GET from the cache.
+    #[inline]
+    pub(crate) const fn has_reserve(&self) -> bool {
+        self.notes.have_reserve()
     }
 
     #[inline]

@@ -151,6 +151,7 @@ fn is_not_modified(status: StatusCode) -> bool {
 
 /// The answer to this request where it lies ready: the whole of a response, or the head that tells
 /// the client that it has it. Otherwise the entry comes back.
+#[inline]
 pub(crate) fn at_once(
     rules: &Rules,
     cache: &Inner,
@@ -169,6 +170,7 @@ pub(crate) fn at_once(
 }
 
 /// The answer, if its head needs nothing but the values of the cache's own fields.
+#[inline]
 fn lies_ready(
     rules: &Rules,
     request: &RequestHead<'_>,
@@ -181,7 +183,8 @@ fn lies_ready(
     }
     let stored = entry.response()?;
     let laid = laid(&stored.headers, &rules.own_fields, entry.body().len(), said, values)?;
-    if has_it(request, stored.status, laid.whole(), laid.etag()) {
+    let conditional = request.has(Noted::Validator);
+    if conditional && has_it(request, stored.status, laid.whole(), laid.etag()) {
         laid.not_modified(conditional::stays_when_not_modified);
         let (status, body) = (StatusCode::NOT_MODIFIED, ReplyBody::Absent);
         return Some(Made::Ready { status, laid, body });
@@ -194,7 +197,8 @@ fn lies_ready(
     Some(Made::Ready { status: stored.status, laid, body })
 }
 
-/// Whether the client has the response with this head.
+/// Whether the client, which has asked by a condition, has the response with this head.
+#[inline(never)]
 fn has_it(
     request: &RequestHead<'_>,
     status: StatusCode,
@@ -203,9 +207,8 @@ fn has_it(
 ) -> bool {
     let method = request.method();
     let sent_back = |line| conditional::sent_back(method, line, status, etag);
-    request.has(Noted::Validator)
-        && (request.none_match().is_some_and(sent_back)
-            || conditional::not_modified(method, request.headers(), status, table))
+    request.none_match().is_some_and(sent_back)
+        || conditional::not_modified(method, request.headers(), status, table)
 }
 
 /// The answer to this request: 304 if the client has it, no content for HEAD, the parts that are

@@ -150,13 +150,12 @@ impl Route {
         if let Err(reason) = self.admit(head) {
             return Step::Forward(Pending(State::Bypass(reason)));
         }
-        let asynchronous = matches!(&rules.key, KeySource::Function(KeyFunction::Async(_)));
-        if asynchronous || plan::body_in_key(head.method()) {
-            return Step::Forward(Pending(State::Unplanned));
-        }
-        let planned = match self.derive(head, None, None) {
-            Ok(planned) => planned,
-            Err(reason) => return Step::Forward(Pending(State::Bypass(reason))),
+        let planned = match derive::remembered(rules, head) {
+            Some(key) => Planned { key, is_head: *head.method() == Method::HEAD, custom: None },
+            None => match self.plan_at_once(head) {
+                Ok(planned) => planned,
+                Err(state) => return Step::Forward(Pending(state)),
+            },
         };
         let generation = cache.flights.generation(&planned.key);
         let now = cache.clock.now_in_millis();
@@ -210,6 +209,16 @@ impl Route {
             && CacheControl::of_request(head.headers()).only_if_cached
     }
 
+    #[inline(never)]
+    fn plan_at_once(&self, head: &RequestHead<'_>) -> Result<Planned, State> {
+        let key = &self.shared.rules.key;
+        let asynchronous = matches!(key, KeySource::Function(KeyFunction::Async(_)));
+        if asynchronous || plan::body_in_key(head.method()) {
+            return Err(State::Unplanned);
+        }
+        self.derive(head, None, None).map_err(State::Bypass)
+    }
+
     /// The answer for what the request presents for these fields; otherwise what was found there.
     fn of_variant(
         &self,
@@ -233,12 +242,13 @@ impl Route {
         ControlFlow::Continue(Some(found))
     }
 
-    #[inline]
+    #[inline(never)]
     fn hit(&self, head: &RequestHead<'_>, entry: Entry, state: &Freshness) -> Step {
         self.shared.cache.counters.hits.one();
         Step::Reply(self.answer(head, entry, state, How::Fresh))
     }
 
+    #[inline]
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<(), Reason> {
         if !self.shared.cache.enabled.load(std::sync::atomic::Ordering::Relaxed) {
             return Err(Reason::SwitchedOff);
@@ -297,6 +307,7 @@ impl Route {
 
     /// The answer that a stored response is, put together for this request only where it does not
     /// lie ready.
+    #[inline]
     pub(crate) fn answer(
         &self,
         head: &RequestHead<'_>,

@@ -65,6 +65,7 @@ impl<'a> Notes<'a> {
         Self { found: Found(found), host, none_match }
     }
 
+    #[inline]
     pub(crate) const fn has(self, noted: Noted) -> bool {
         self.found.has(noted)
     }
@@ -72,6 +73,16 @@ impl<'a> Notes<'a> {
     /// Which fields there are, without their values.
     pub(crate) const fn found(self) -> Found {
         self.found
+    }
+
+    /// Whether there is one of those that may keep a GET from the cache.
+    #[inline]
+    pub(crate) const fn have_reserve(self) -> bool {
+        const RESERVE: u16 = Noted::Authorization as u16
+            | Noted::Cookie as u16
+            | Noted::Upgrade as u16
+            | Noted::BeforeChange as u16;
+        self.found.0 & RESERVE != 0
     }
 
     /// One line of `If-None-Match`, if there is any.

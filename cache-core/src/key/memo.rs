@@ -51,18 +51,32 @@ pub(crate) type Part<'p> = Option<&'p [u8]>;
 
 /// The digest for this purpose, which must depend on these parts alone. They are kept in memory: not
 /// for those that hold credentials.
+#[inline]
 pub(crate) fn digest<E>(
     purpose: Purpose,
     parts: &[Part<'_>],
-    make: impl Fn() -> Result<Digest, E>,
+    make: impl FnOnce() -> Result<Digest, E>,
 ) -> Result<Digest, E> {
-    let remembered = KNOWN.try_with(|known| match known.try_borrow_mut() {
-        Ok(mut known) => known.get(purpose, parts, &make),
-        // While one is made another is asked for.
-        Err(_) => make(),
+    if let Some(digest) = find(purpose, parts) {
+        return Ok(digest);
+    }
+    let digest = make()?;
+    keep(purpose, parts, digest);
+    Ok(digest)
+}
+
+/// The digest that was kept for these parts; none while the thread ends.
+pub(crate) fn find(purpose: Purpose, parts: &[Part<'_>]) -> Option<Digest> {
+    KNOWN.try_with(|known| known.try_borrow().ok()?.find(purpose, parts)).ok()?
+}
+
+#[inline(never)]
+fn keep(purpose: Purpose, parts: &[Part<'_>], digest: Digest) {
+    let _ = KNOWN.try_with(|known| {
+        if let Ok(mut known) = known.try_borrow_mut() {
+            known.keep(purpose, parts, digest);
+        }
     });
-    // Otherwise the thread ends.
-    remembered.unwrap_or_else(|_| make())
 }
 
 /// Made at its first use.
@@ -71,6 +85,7 @@ struct Known(Vec<Place>);
 #[derive(Clone)]
 struct Place {
     purpose: Purpose,
+    count: usize,
     lengths: [u16; PARTS],
     /// The parts, one after the other.
     bytes: [u8; LONGEST],
@@ -83,47 +98,34 @@ const ABSENT: u16 = u16::MAX;
 /// An empty place: of no parts at all, which nobody asks for.
 const EMPTY: Place = Place {
     purpose: Purpose::PLAIN,
+    count: usize::MAX,
     lengths: [ABSENT; PARTS],
     bytes: [0; LONGEST],
     digest: Digest::from_bytes([0; 32]),
 };
 
 impl Known {
-    fn get<E>(
-        &mut self,
-        purpose: Purpose,
-        parts: &[Part<'_>],
-        make: impl Fn() -> Result<Digest, E>,
-    ) -> Result<Digest, E> {
+    #[inline]
+    fn find(&self, purpose: Purpose, parts: &[Part<'_>]) -> Option<Digest> {
+        let place = self.0.get(threads::place(number(purpose, parts), self.0.len()))?;
+        (place.purpose == purpose && place.holds(parts)).then_some(place.digest)
+    }
+
+    fn keep(&mut self, purpose: Purpose, parts: &[Part<'_>], digest: Digest) {
         if self.0.is_empty() {
             self.0.resize(threads::places(PLACES), EMPTY);
         }
-        let Some((number, lengths)) = measured(purpose, parts) else { return make() };
-        let index = threads::place(number, self.0.len());
-        let Some(place) = self.0.get_mut(index) else { return make() };
-        if place.purpose != purpose || place.lengths != lengths || !place.holds(parts) {
-            let digest = make()?;
+        let index = threads::place(number(purpose, parts), self.0.len());
+        if let (Some(place), Some(lengths)) = (self.0.get_mut(index), lengths(parts)) {
             // What is left of others behind these parts is never looked at.
-            (place.purpose, place.lengths, place.digest) = (purpose, lengths, digest);
+            (place.purpose, place.count, place.lengths) = (purpose, parts.len(), lengths);
+            place.digest = digest;
             place.keep(parts);
         }
-        Ok(place.digest)
     }
 }
 
 impl Place {
-    /// Whether it holds these parts, if it holds parts of these lengths.
-    fn holds(&self, parts: &[Part<'_>]) -> bool {
-        let mut rest = self.bytes.as_slice();
-        parts.iter().flatten().all(|part| match rest.split_at_checked(part.len()) {
-            Some((kept, others)) => {
-                rest = others;
-                kept == *part
-            }
-            None => false,
-        })
-    }
-
     fn keep(&mut self, parts: &[Part<'_>]) {
         let mut rest = self.bytes.as_mut_slice();
         for part in parts.iter().flatten() {
@@ -133,26 +135,43 @@ impl Place {
             rest = others;
         }
     }
+
+    /// Whether these are its parts.
+    #[inline]
+    fn holds(&self, parts: &[Part<'_>]) -> bool {
+        let mut rest = self.bytes.as_slice();
+        let same = parts.iter().zip(&self.lengths).all(|(part, length)| match part {
+            None => *length == ABSENT,
+            Some(part) => match rest.split_at_checked(part.len()) {
+                Some((kept, others)) if usize::from(*length) == part.len() => {
+                    rest = others;
+                    kept == *part
+                }
+                _ => false,
+            },
+        });
+        same && self.count == parts.len()
+    }
 }
 
-/// A number that tells where parts belong, no more than a guess where to look, and their lengths;
-/// `None` if there are none, or they are too long or too many.
-#[inline]
-fn measured(purpose: Purpose, parts: &[Part<'_>]) -> Option<(u64, [u16; PARTS])> {
-    let mut lengths = [ABSENT; PARTS];
-    let (mut mixed, mut whole) = (purpose.0, 0);
+/// The lengths of parts; `None` if there are none, or they are too long or too many.
+fn lengths(parts: &[Part<'_>]) -> Option<[u16; PARTS]> {
+    let (mut lengths, mut whole) = ([ABSENT; PARTS], 0);
     for (length, part) in lengths.get_mut(..parts.len())?.iter_mut().zip(parts) {
         if let Some(part) = part {
             whole += part.len();
-            *length = u16::try_from(part.len()).unwrap_or(ABSENT);
-            mixed = mix(mixed, part);
+            *length = u16::try_from(part.len()).ok()?;
         }
     }
-    if whole > LONGEST || lengths == EMPTY.lengths {
-        return None;
-    }
+    (!parts.is_empty() && whole <= LONGEST).then_some(lengths)
+}
+
+/// A number that tells where parts belong, no more than a guess where to look.
+#[inline]
+fn number(purpose: Purpose, parts: &[Part<'_>]) -> u64 {
+    let mixed = parts.iter().flatten().fold(purpose.0, |mixed, part| mix(mixed, part));
     // A product's upper bytes follow from all that was multiplied, its lower ones from little of it.
-    Some((mixed.swap_bytes(), lengths))
+    mixed.swap_bytes()
 }
 
 #[inline]
@@ -183,6 +202,22 @@ mod tests {
 
     fn of(bytes: &[u8]) -> Result<Digest, Infallible> {
         Ok(Digest::of(bytes))
+    }
+
+    impl Known {
+        fn get<E>(
+            &mut self,
+            purpose: Purpose,
+            parts: &[Part<'_>],
+            make: impl FnOnce() -> Result<Digest, E>,
+        ) -> Result<Digest, E> {
+            if let Some(digest) = self.find(purpose, parts) {
+                return Ok(digest);
+            }
+            let digest = make()?;
+            self.keep(purpose, parts, digest);
+            Ok(digest)
+        }
     }
 
     fn never() -> Result<Digest, &'static str> {
@@ -225,7 +260,7 @@ mod tests {
     fn what_shares_a_place_is_told_apart() {
         let mut known = Known(Vec::new());
         let place = |text: &[u8]| {
-            threads::place(measured(Purpose::PLAIN, &[Some(text)]).unwrap().0, PLACES)
+            threads::place(number(Purpose::PLAIN, &[Some(text)]), PLACES)
         };
         let one = b"one of eight".as_slice();
         let other = (0_u64..).map(u64::to_le_bytes).find(|other| place(other) == place(one));

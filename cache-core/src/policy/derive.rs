@@ -46,6 +46,13 @@ pub(crate) fn derive(
     Ok(Planned { key: Key::new(digest), is_head, custom })
 }
 
+/// The key, if this thread has derived it lately.
+#[inline]
+pub(crate) fn remembered(rules: &Rules, head: &RequestHead<'_>) -> Option<Key> {
+    let parts = &mut [None; memo::PARTS];
+    memo::find(rules.memorable_keys?, few_parts(rules, head, parts)?).map(Key::new)
+}
+
 /// What to remember keys for whose only parts are authority, path, query and a few fields, and in
 /// which there are no credentials.
 pub(super) fn memorable(rules: &Rules) -> Option<Purpose> {
@@ -57,7 +64,7 @@ pub(super) fn memorable(rules: &Rules) -> Option<Purpose> {
     (by_target && !by_credentials && few).then(Purpose::new)
 }
 
-/// Scheme, authority, path and query.
+/// Scheme, authority, path and query, the last two in one where they are one.
 const TARGET_PARTS: usize = 4;
 
 /// All that the key of this request without a body depends on beside the rules; `None` where that is
@@ -81,8 +88,9 @@ fn few_parts<'p, 'a>(
         return None;
     }
     let (of_target, of_fields) = parts.split_first_chunk_mut::<TARGET_PARTS>()?;
-    let (path, query) = (head.path().as_bytes(), head.query().map(str::as_bytes));
-    *of_target = [head.scheme().map(str::as_bytes), authority, Some(path), query];
+    let (target, query) = head.target()?;
+    let (scheme, query) = (head.scheme().map(str::as_bytes), query.map(str::as_bytes));
+    *of_target = [scheme, authority, Some(target.as_bytes()), query];
     for (part, name) in of_fields.iter_mut().zip(&rules.vary) {
         let mut lines = head.lines(name);
         *part = lines.next();

@@ -31,10 +31,20 @@ pub(crate) struct Planned {
 }
 
 /// Whether the request takes part in caching at all.
+#[inline]
 pub(crate) fn admit(rules: &Rules, head: &RequestHead<'_>) -> Result<(), Reason> {
     if !rules.methods.contains(head.method()) {
         return Err(Reason::Method);
     }
+    // Most have nothing that could speak against it.
+    let says = head.has_reserve() || head.has_body() || body_in_key(head.method());
+    let asked = rules.honours_client() || rules.code.condition.is_some();
+    if says || asked { examine(rules, head) } else { Ok(()) }
+}
+
+/// All that may.
+#[inline(never)]
+fn examine(rules: &Rules, head: &RequestHead<'_>) -> Result<(), Reason> {
     if head.has(Noted::Authorization) && rules.authorization == Authorization::Bypass {
         return Err(Reason::Authorization);
     }
@@ -66,6 +76,7 @@ pub(crate) fn admit(rules: &Rules, head: &RequestHead<'_>) -> Result<(), Reason>
 }
 
 /// Whether the request's body is part of the key.
+#[inline]
 pub(crate) fn body_in_key(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD)
 }
