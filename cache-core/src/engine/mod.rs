@@ -22,6 +22,7 @@ pub(crate) mod kept;
 #[cfg(feature = "mutants")]
 pub mod mutant;
 mod nested;
+mod nominated;
 mod partial;
 mod prepare;
 mod recall;

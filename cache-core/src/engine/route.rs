@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{HeaderName, Response, StatusCode};
+use http::{HeaderName, Method, Response, StatusCode};
 
 use super::cache::{Cache, Inner};
+use super::nominated::{self, Nominated, Seen};
 use super::reply::{self, How, Reply};
 use super::run::Fill;
 use super::seek::{self, Miss, Next, Resolved, Seek};
@@ -15,6 +16,7 @@ use crate::body::ReplyBody;
 use crate::entry::Entry;
 use crate::field::cache_control::CacheControl;
 use crate::head::RequestHead;
+use crate::key::memo::Purpose;
 use crate::key::vary::{Presented, Presenting};
 use crate::policy::derive;
 use crate::policy::freshness::Freshness;
@@ -38,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) rules: Rules,
     /// An unknown placeholder was logged.
     pub(crate) complained: AtomicBool,
+    /// A record of nominated fields was met.
+    varies: AtomicBool,
 }
 
 /// What to do with a request.
@@ -91,8 +95,8 @@ impl Route {
     {
         let rules = Rules::resolve(&cache.inner.policy, &policy.try_into()?)?;
         let cache = Arc::clone(&cache.inner);
-        let complained = AtomicBool::new(false);
-        Ok(Self { shared: Arc::new(Shared { cache, rules, complained }) })
+        let (complained, varies) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { shared: Arc::new(Shared { cache, rules, complained, varies }) })
     }
 
     /// The same in front of an application, where no middleware has its say before a hit and no
@@ -159,6 +163,17 @@ impl Route {
         };
         let generation = cache.flights.generation(&planned.key);
         let now = cache.clock.now_in_millis();
+        let seen = Seen { cache: cache.id, generation, values: rules.vary_values };
+        let (mut recalled, mut beside) = (None, None);
+        if self.shared.varies.load(Ordering::Relaxed) {
+            recalled = nominated::recall(&planned.key, seen);
+        }
+        if let Some(Nominated { names, purpose }) = &recalled {
+            match self.of_variant(&planned, names, Some(*purpose), head, now) {
+                ControlFlow::Break(answered) => return answered,
+                ControlFlow::Continue(found) => beside = found,
+            }
+        }
         let Some(found) = cache.store.try_lookup_at(&planned.key, &[], now) else {
             return Step::Forward(Pending(State::Planned(planned)));
         };
@@ -181,9 +196,15 @@ impl Route {
         // Many others with what is found in the record's place.
         let mut next = None;
         if let Some(names) = seek::nominated_in(&found) {
-            match self.of_variant(&planned, names, head, now) {
-                ControlFlow::Break(answered) => return answered,
-                ControlFlow::Continue(found) => next = found,
+            if recalled.is_some_and(|recalled| *recalled.names == *names) {
+                next = beside;
+            } else {
+                self.shared.varies.store(true, Ordering::Relaxed);
+                nominated::remember(&planned.key, names, seen);
+                match self.of_variant(&planned, names, None, head, now) {
+                    ControlFlow::Break(answered) => return answered,
+                    ControlFlow::Continue(found) => next = found,
+                }
             }
         }
         match self.try_seek(&planned, head, (found, next), now) {
@@ -224,12 +245,17 @@ impl Route {
         &self,
         planned: &Planned,
         names: &[HeaderName],
+        purpose: Option<Purpose>,
         head: &RequestHead<'_>,
         now: u64,
     ) -> ControlFlow<Step, Option<Lookup>> {
         let Shared { cache, rules, .. } = &*self.shared;
         let presenting = Presenting::of(names, head);
-        let key = planned.key.variant_of(presenting.digest(rules.vary_values));
+        let digest = match purpose {
+            Some(purpose) => presenting.digest_for(purpose, rules.vary_values),
+            None => presenting.digest(rules.vary_values),
+        };
+        let key = planned.key.variant_of(digest);
         let Some(found) = cache.store.try_lookup_at(&key, &[], now) else {
             return ControlFlow::Continue(None);
         };
@@ -250,7 +276,7 @@ impl Route {
 
     #[inline]
     pub(crate) fn admit(&self, head: &RequestHead<'_>) -> Result<(), Reason> {
-        if !self.shared.cache.enabled.load(std::sync::atomic::Ordering::Relaxed) {
+        if !self.shared.cache.enabled.load(Ordering::Relaxed) {
             return Err(Reason::SwitchedOff);
         }
         plan::admit(&self.shared.rules, head)

@@ -259,9 +259,7 @@ mod tests {
     #[test]
     fn what_shares_a_place_is_told_apart() {
         let mut known = Known(Vec::new());
-        let place = |text: &[u8]| {
-            threads::place(number(Purpose::PLAIN, &[Some(text)]), PLACES)
-        };
+        let place = |text: &[u8]| threads::place(number(Purpose::PLAIN, &[Some(text)]), PLACES);
         let one = b"one of eight".as_slice();
         let other = (0_u64..).map(u64::to_le_bytes).find(|other| place(other) == place(one));
         let other = other.unwrap();

@@ -104,6 +104,21 @@ impl<'a, R: Asked> Presenting<'a, R> {
         digest
     }
 
+    /// The same where these names have a purpose of their own, and none is secret: remembered by the
+    /// lines alone.
+    #[inline]
+    pub(crate) fn digest_for(&self, purpose: Purpose, values: VaryValues) -> Digest {
+        let made = || written(self.names, self.request, values).digest();
+        let Some(parts) = self.parts() else { return made() };
+        let mut lines = [None; FEW];
+        for (line, [_, own]) in lines.iter_mut().zip(parts) {
+            *line = *own;
+        }
+        let lines = lines.get(..parts.len()).unwrap_or_default();
+        let Ok(digest) = memo::digest(purpose, lines, || Ok::<_, Infallible>(made()));
+        digest
+    }
+
     /// Whether the stored values are the same; see [`Presented::matches`].
     #[inline]
     pub(crate) fn matches(&self, stored: &Presented, by: VaryValues) -> bool {
