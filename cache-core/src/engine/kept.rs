@@ -130,7 +130,10 @@ fn put(bytes: &[u8], is_sensitive: bool, to: &mut Vec<u8>) {
     to.extend_from_slice(bytes.get(..length as usize).unwrap_or_default());
 }
 
-fn taken(from: &[u8]) -> Option<((&[u8], bool), &[u8])> {
+/// Bytes and their mark, and what is behind them.
+type Taken<'a> = ((&'a [u8], bool), &'a [u8]);
+
+fn taken(from: &[u8]) -> Option<Taken<'_>> {
     let (marked, rest) = from.split_first_chunk::<{ size_of::<Length>() }>()?;
     let marked = u32::from_ne_bytes(*marked);
     let (bytes, rest) = rest.split_at_checked((marked & !SENSITIVE) as usize)?;
