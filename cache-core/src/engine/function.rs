@@ -36,7 +36,6 @@ pub(crate) enum Fetched {
 
 /// What joining gave.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "taken apart at once")]
 pub(crate) enum Right {
     /// Compute; store with this, if there is a ticket.
     Compute(Permit),

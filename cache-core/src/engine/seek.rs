@@ -70,7 +70,6 @@ impl Miss {
 
 /// What to do after a finding.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "short-lived; a box would cost each hit more")]
 pub(crate) enum Next {
     /// Look under this key too.
     Look(Key),

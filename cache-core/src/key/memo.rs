@@ -16,7 +16,7 @@ const LONGEST: usize = 256;
 /// The most of them.
 pub(crate) const PARTS: usize = 8;
 
-/// How many digests a thread usually remembers, in 156 KiB. Those whose parts fall into one place
+/// How many digests a thread usually remembers, in 160 KiB. Those whose parts fall into one place
 /// displace each other.
 const PLACES: usize = 512;
 

@@ -109,7 +109,6 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// It would have to wait: nothing has happened, and both come back.
-    #[expect(clippy::result_large_err, reason = "a store that waits costs more than the way back")]
     fn try_put(&self, ticket: Ticket, entry: Entry) -> Result<PutOutcome, (Ticket, Entry)> {
         Err((ticket, entry))
     }

@@ -96,7 +96,8 @@ pub(super) async fn try_lookup_agrees_with_lookup(cx: &Cx) -> Result<(), Stop> {
     };
     let agree = |expected: Option<&str>| {
         let (store, key) = (p1.store(), name.key());
-        let found = [store.try_lookup(key, &[]), store.try_lookup_at(key, &[], unix_millis(cx.now()))];
+        let found =
+            [store.try_lookup(key, &[]), store.try_lookup_at(key, &[], unix_millis(cx.now()))];
         for (call, seen) in ["try_lookup", "try_lookup_at"].into_iter().zip(found.map(seen)) {
             p1.note(&format!("{call}({name}) = {seen:?}"));
             expect(seen.is_none_or(|seen| seen.as_deref() == expected.map(str::as_bytes)), || {
