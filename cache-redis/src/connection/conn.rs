@@ -1,14 +1,13 @@
 //! One socket, and its proof of which server it reaches.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
 
 use super::socket::Socket;
-use super::wire::{Question, Replies};
+use super::wire::{Replies, Wanted};
 use super::{Dial, now_millis};
 use crate::breaker::millis;
 use crate::error::Fault;
@@ -135,17 +134,16 @@ impl Conn {
     }
 
     /// Sends a lookup without waiting for a place; see [`Wire::try_look_up`](super::wire::Wire).
-    pub(crate) fn try_look_up<'w, W>(
+    pub(crate) fn try_look_up<'w, N, W>(
         &self,
-        question: &Arc<Question>,
-        words: W,
+        wanted: Wanted<'_, N, W>,
         deadline: u64,
-        write: impl FnOnce(&mut Vec<u8>),
     ) -> Option<Replies>
     where
-        W: ExactSizeIterator<Item = &'w str>,
+        N: FnOnce(&mut Vec<u8>),
+        W: Iterator<Item = &'w str>,
     {
-        self.socket.try_look_up(question, words, deadline, write)
+        self.socket.try_look_up(wanted, deadline)
     }
 
     /// Whether a large reply holds up those behind it.

@@ -1,7 +1,6 @@
 //! A physical connection: our own sharing of a plain one, the client library's of one with TLS.
 
 use std::io;
-use std::sync::Arc;
 
 use futures_util::future::select_ok;
 use redis::aio::MultiplexedConnection;
@@ -9,7 +8,7 @@ use redis::{Pipeline, ProtocolVersion, Value};
 use tokio::net::{TcpStream, lookup_host};
 
 use super::login::log_in;
-use super::wire::{Question, Replies, Wire};
+use super::wire::{Replies, Wanted, Wire};
 use super::{Dial, SHORTEST_SILENCE, exchange};
 use crate::error::Fault;
 use crate::url::Address;
@@ -83,18 +82,17 @@ impl Socket {
     }
 
     /// See [`Wire::try_look_up`]. The library cannot.
-    pub(super) fn try_look_up<'w, W>(
+    pub(super) fn try_look_up<'w, N, W>(
         &self,
-        question: &Arc<Question>,
-        words: W,
+        wanted: Wanted<'_, N, W>,
         deadline: u64,
-        write: impl FnOnce(&mut Vec<u8>),
     ) -> Option<Replies>
     where
-        W: ExactSizeIterator<Item = &'w str>,
+        N: FnOnce(&mut Vec<u8>),
+        W: Iterator<Item = &'w str>,
     {
         match self {
-            Self::Wire(wire) => wire.try_look_up(question, words, deadline, write),
+            Self::Wire(wire) => wire.try_look_up(wanted, deadline),
             Self::Library(_) => None,
         }
     }

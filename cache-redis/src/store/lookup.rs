@@ -10,7 +10,7 @@ use redis::Value;
 use super::Inner;
 use super::calls::{one, two};
 use super::plain::{self, Plain};
-use crate::connection::{Conn, Said};
+use crate::connection::{Conn, Said, Wanted};
 use crate::error::Fault;
 use crate::layout::member;
 use crate::meta::{Meta, RESERVED, Reading, passes};
@@ -37,12 +37,15 @@ impl Inner {
     pub(super) async fn lookup(&self, key: &Key, hints: &[Tag]) -> Result<Lookup, Fault> {
         let asked = hints.get(..MAX_TAGS).unwrap_or(hints);
         let (limit, shard) = (self.settings.response_limit, self.layout.shard(key));
-        let write = |out: &mut Vec<u8>| plain::write(out, &self.layout, shard, key);
-        let words = asked.iter().map(Tag::as_str);
-        let sent = self
-            .questions
-            .of(shard)
-            .and_then(|question| self.topology.try_look_up(shard, limit, question, words, write));
+        let sent = self.questions.of(shard).and_then(|question| {
+            let wanted = Wanted {
+                question,
+                words: asked.iter().map(Tag::as_str),
+                number: key.primary().fold(),
+                name: |out: &mut Vec<u8>| plain::write(out, &self.layout, shard, key),
+            };
+            self.topology.try_look_up(shard, limit, wanted)
+        });
         let Some(sent) = sent else {
             return Box::pin(self.within(self.lookup_anyhow(key, asked))).await;
         };

@@ -4,8 +4,8 @@
 //! of any other kind are not: the lookup is made again by way of [`Topology::call`], which knows
 //! what to do about each of them.
 //!
-//! Lookups that are sent together ask for their shard's state and for all their marks by one command.
-//! That is said in [`batch`](crate::connection).
+//! Lookups that are sent together ask for their entries by one command, and for their shard's state
+//! and all their marks by another. That is said in [`batch`](crate::connection).
 //!
 //! [`Topology::call`]: crate::topology::Topology::call
 
@@ -14,10 +14,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_core::key::Key;
 
-use crate::connection::{Question, Said, begin_word, put_count, put_word};
+use crate::connection::{Question, Said, begin_word};
 use crate::incarnation::Incarnation;
 use crate::layout::Layout;
-use crate::meta::{RESERVED, Reading, Score};
+use crate::meta::{RESERVED, Reading};
 
 /// Asks for each shard's state; lookups add their tags, for their marks.
 #[derive(Debug)]
@@ -25,8 +25,7 @@ pub(super) struct Questions(Box<[Arc<Question>]>);
 
 impl Questions {
     pub(super) fn new(layout: &Layout) -> Self {
-        let question =
-            |shard| Question::new(["ZMSCORE", layout.meta(shard)].into_iter().chain(RESERVED));
+        let question = |shard| Question::new(layout.meta(shard), &RESERVED);
         Self((0..layout.shards().max(1)).map(question).collect())
     }
 
@@ -36,10 +35,8 @@ impl Questions {
     }
 }
 
-/// Appends the command that asks for the entry.
+/// Appends the entry's name, as a word of a command.
 pub(super) fn write(out: &mut Vec<u8>, layout: &Layout, shard: u16, key: &Key) {
-    put_count(out, 2);
-    put_word(out, "GET");
     begin_word(out, layout.entry_length(shard, key));
     layout.put_entry(shard, key, out);
     out.extend_from_slice(b"\r\n");
@@ -60,15 +57,8 @@ pub(super) fn read(said: &Said, tags: usize, here: Incarnation) -> Option<Plain>
         None if said.own == b"_\r\n"[..] => None,
         None => return None,
     };
-    let mut scores = Scores::read(&said.shared)?;
-    let behind = scores.missing.checked_sub(RESERVED.len() + said.before + tags)?;
-    let mut next = || scores.next();
-    let state: [Score; RESERVED.len()] = [next()?, next()?, next()?, next()?];
-    for _ in 0..said.before {
-        scores.next()?;
-    }
-    let reading = Reading::of(state.into_iter().chain(scores.by_ref().take(tags)), tags, here);
-    (scores.missing == behind).then_some(Plain { found, reading })
+    let reading = Reading::of(said.scores(RESERVED.len())?, tags, here);
+    Some(Plain { found, reading })
 }
 
 /// A string after its `$`, if nothing follows it.
@@ -76,39 +66,6 @@ fn string(bytes: &[u8]) -> Option<&[u8]> {
     let (length, rest) = number(bytes)?;
     let (string, rest) = rest.split_at_checked(length)?;
     (rest == b"\r\n").then_some(string)
-}
-
-/// The reply to one `ZMSCORE`; ends early where something is no score.
-struct Scores<'r> {
-    missing: usize,
-    rest: &'r [u8],
-}
-
-impl<'r> Scores<'r> {
-    fn read(reply: &'r [u8]) -> Option<Self> {
-        let (missing, rest) = number(reply.strip_prefix(b"*")?)?;
-        Some(Self { missing, rest })
-    }
-}
-
-impl Iterator for Scores<'_> {
-    type Item = Score;
-
-    fn next(&mut self) -> Option<Score> {
-        let missing = self.missing.checked_sub(1)?;
-        let (score, rest) = score(self.rest)?;
-        (self.missing, self.rest) = (missing, rest);
-        Some(score)
-    }
-}
-
-fn score(bytes: &[u8]) -> Option<(Score, &[u8])> {
-    let (line, rest) = line(bytes)?;
-    match line.split_first()? {
-        (b'_', []) => Some((Score::Absent, rest)),
-        (b',', text) => Some((Score::read(text), rest)),
-        _ => None,
-    }
 }
 
 fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
@@ -137,31 +94,37 @@ mod tests {
 
     use super::*;
     use crate::layout::member;
-    use crate::meta::Meta;
+    use crate::meta::{Meta, Score};
 
     const HERE: Incarnation = Incarnation(7);
-    /// A lookup's own reply | the shard's state, and the marks of its tags.
-    const PLAIN: &str = "$5\r\na\r\nb!\r\n|*6\r\n,-9\r\n,-7\r\n,5\r\n,-2\r\n_\r\n,4\r\n";
+    /// What is said for the entry.
+    const OWN: &str = "$5\r\na\r\nb!\r\n";
+    /// The shard's state, and the marks of three tags.
+    const SCORES: [Score; 7] = [
+        Score::Whole(-9),
+        Score::Whole(-7),
+        Score::Whole(5),
+        Score::Whole(-2),
+        Score::Absent,
+        Score::Whole(4),
+        Score::Whole(3),
+    ];
+    const META: Meta = Meta { epoch: 9, clock: 5, floor: 2 };
 
-    fn read(replies: &str) -> Option<Plain> {
-        read_for(0, 2, replies)
-    }
-
-    fn read_for(before: usize, tags: usize, replies: &str) -> Option<Plain> {
-        let (own, shared) = replies.split_once('|').unwrap_or((replies, ""));
-        let [own, shared] = [own, shared].map(|part| Bytes::copy_from_slice(part.as_bytes()));
-        super::read(&Said { own, shared, before }, tags, HERE)
+    fn read(own: &str, scores: &[Score], words: &[u16]) -> Option<Plain> {
+        let own = Bytes::copy_from_slice(own.as_bytes());
+        super::read(&Said::of(own, scores, words), words.len(), HERE)
     }
 
     #[test]
-    fn the_entry_is_asked_for_as_the_client_library_does() {
+    fn the_entry_is_named_as_the_client_library_does() {
         let layout = Layout::new("rc", 16);
         let primary = Key::new(Digest::of(b"a"));
         for key in [primary, primary.variant_of(Digest::of(b"b"))] {
             let shard = layout.shard(&key);
             let mut pipe = Pipeline::new();
             pipe.cmd("GET").arg(layout.entry(shard, &member(&key)));
-            let mut out = Vec::new();
+            let mut out = b"*2\r\n$3\r\nGET\r\n".to_vec();
             write(&mut out, &layout, shard, &key);
             assert_eq!(out, pipe.get_packed_pipeline());
         }
@@ -169,58 +132,55 @@ mod tests {
 
     #[test]
     fn plain_replies_are_read() {
-        let meta = Meta { epoch: 9, clock: 5, floor: 2 };
-        let known = |marks| Reading::Known { meta, marks };
+        let known = |marks| Reading::Known { meta: META, marks };
         let reading = known(vec![None, Some(4)]);
         let found = Some(Bytes::from_static(b"a\r\nb!"));
-        assert_eq!(read(PLAIN), Some(Plain { found, reading: reading.clone() }));
-        let absent = PLAIN.replace("$5\r\na\r\nb!\r\n", "_\r\n");
-        assert_eq!(read(&absent), Some(Plain { found: None, reading }));
-        let empty = PLAIN.replace("$5\r\na\r\nb!\r\n", "$0\r\n\r\n");
-        assert_eq!(read(&empty).unwrap().found, Some(Bytes::new()));
-        // What others have asked for is before and behind.
-        for (before, tags, marks) in
-            [(0, 0, vec![]), (0, 1, vec![None]), (1, 1, vec![Some(4)]), (2, 0, vec![])]
-        {
-            let read = read_for(before, tags, PLAIN).unwrap();
-            assert_eq!(read.reading, known(marks), "{before} {tags}");
+        assert_eq!(read(OWN, &SCORES, &[0, 1]), Some(Plain { found, reading: reading.clone() }));
+        assert_eq!(read("_\r\n", &SCORES, &[0, 1]), Some(Plain { found: None, reading }));
+        assert_eq!(read("$0\r\n\r\n", &SCORES, &[]).unwrap().found, Some(Bytes::new()));
+        // Others have asked, too; some of it for the same.
+        for (words, marks) in [
+            (&[][..], vec![]),
+            (&[2], vec![Some(3)]),
+            (&[1, 0], vec![Some(4), None]),
+            (&[2, 2], vec![Some(3), Some(3)]),
+        ] {
+            assert_eq!(read(OWN, &SCORES, words).unwrap().reading, known(marks), "{words:?}");
         }
-        assert_eq!((read_for(1, 2, PLAIN), read_for(3, 0, PLAIN)), (None, None));
+        assert_eq!(read(OWN, &SCORES, &[1, 3]).unwrap().reading, Reading::Lost, "out of place");
     }
 
     #[test]
     fn metadata_that_proves_nothing_is_plain_too() {
-        let lost = PLAIN.replace(",-9", "_");
-        assert_eq!(read(&lost).unwrap().reading, Reading::Lost);
-        let foreign = PLAIN.replace(",-7", ",-8");
-        assert_eq!(read(&foreign).unwrap().reading, Reading::Foreign);
-        for planted in [",inf", ",nan", ",-4", ",4.5", ",1e300", ",x"] {
-            let planted = PLAIN.replace(",4\r", &format!("{planted}\r"));
-            assert_eq!(read(&planted).unwrap().reading, Reading::Lost, "{planted}");
+        let planted = |place: usize, score| {
+            let mut scores = SCORES;
+            scores[place] = score;
+            read(OWN, &scores, &[0, 1]).unwrap().reading
+        };
+        assert_eq!(planted(0, Score::Absent), Reading::Lost);
+        assert_eq!(planted(1, Score::Whole(-8)), Reading::Foreign);
+        for score in [Score::Odd, Score::Whole(-4)] {
+            assert_eq!(planted(5, score), Reading::Lost, "{score:?}");
         }
     }
 
     #[test]
     fn anything_else_is_left_to_others() {
-        for (from, to) in [
-            ("$5\r\na\r\nb!", "-WRONGTYPE no"),
-            ("$5", "$6"),
-            ("$5", "$-1"),
-            ("b!\r\n", "b!\r\n:0\r\n"),
-            ("*6", "*5"),
-            ("*6\r\n", "-WRONGTYPE no\r\n"),
-            ("*6\r\n", "-ASK 1 h:1\r\n"),
-            (",-2\r\n", ""),
-            (",-2\r\n", "-ERR\r\n"),
-            (",-9", ":-9"),
-            (",4\r\n", "-ERR\r\n"),
-            (",4\r\n", ":4\r\n"),
-            (",4\r\n", ""),
+        for own in [
+            "-WRONGTYPE no\r\n",
+            "-TRYAGAIN no\r\n",
+            "$6\r\na\r\nb!\r\n",
+            "$-1\r\n",
+            "$5\r\na\r\nb!\r\n:0\r\n",
+            "",
         ] {
-            assert_eq!(read(&PLAIN.replacen(from, to, 1)), None, "{from:?} {to:?}");
+            assert_eq!(read(own, &SCORES, &[0, 1]), None, "{own:?}");
         }
-        for cut in 0..PLAIN.len() {
-            assert_eq!(read(&PLAIN[..cut]), None, "{cut}");
+        for cut in 0..OWN.len() {
+            assert_eq!(read(&OWN[..cut], &SCORES, &[0, 1]), None, "{cut}");
         }
+        assert_eq!(read(OWN, &SCORES[..3], &[]), None);
+        let said = Said::unanswered(b"_\r\n");
+        assert_eq!(super::read(&said, 0, HERE), None);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Topology;
 use super::exchange::settle;
 use crate::breaker::millis;
-use crate::connection::{Attempt, Conn, Question, Replies, Said, now_millis};
+use crate::connection::{Attempt, Conn, Replies, Said, Wanted, now_millis};
 use crate::error::Fault;
 
 /// A lookup under way to a node that was a proven primary as they were sent.
@@ -20,20 +20,18 @@ pub(crate) struct Sent {
 }
 
 impl Topology {
-    /// Sends a lookup to the shard's node, what `write` appends and the question with these words, if
-    /// all is as it mostly is: the node is known, connected and proved, and there is room. Otherwise
-    /// [`Self::call`] knows what to do. What is said comes with the socket's own proof that a primary
-    /// said it.
-    pub(crate) fn try_look_up<'w, W>(
+    /// Sends a lookup to the shard's node, if all is as it mostly is: the node is known, connected and
+    /// proved, and there is room. Otherwise [`Self::call`] knows what to do. What is said comes with
+    /// the socket's own proof that a primary said it.
+    pub(crate) fn try_look_up<'w, N, W>(
         self: &Arc<Self>,
         shard: u16,
         limit: Duration,
-        question: &Arc<Question>,
-        words: W,
-        write: impl FnOnce(&mut Vec<u8>),
+        wanted: Wanted<'_, N, W>,
     ) -> Option<Sent>
     where
-        W: ExactSizeIterator<Item = &'w str>,
+        N: FnOnce(&mut Vec<u8>),
+        W: Iterator<Item = &'w str>,
     {
         if self.closed.load(Ordering::Acquire) {
             return None;
@@ -48,7 +46,7 @@ impl Topology {
             self.replicas_seen.store(true, Ordering::Relaxed);
         }
         self.confirm_beside(shard, &node);
-        let replies = conn.try_look_up(question, words, sent + millis(limit), write)?;
+        let replies = conn.try_look_up(wanted, sent + millis(limit))?;
         Some(Sent { conn, attempt: node.attempt(sent), sent, limit, replies })
     }
 }

@@ -100,12 +100,12 @@ impl<S> Driver<S> {
         if !state.driver.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             state.driver = Some(cx.waker().clone());
         }
+        state.end_batch();
         if self.written < self.out.len() {
             // Their time runs while something else is being written, too.
             self.queue.extend(state.calls.drain(..));
             return Taken::Later;
         }
-        state.end_batch();
         state.batch.expect(self.queue.usual());
         self.queue.extend(state.calls.drain(..));
         self.out.clear();
@@ -215,6 +215,7 @@ impl<S> Driver<S> {
     fn close(&mut self, fault: &Fault) {
         let mut state = self.shared.lock();
         state.end.get_or_insert_with(|| fault.clone());
+        state.end_batch();
         self.queue.extend(state.calls.drain(..));
         drop(state);
         self.shared.is_held_up.store(false, Ordering::Relaxed);
@@ -228,7 +229,7 @@ impl<S> Driver<S> {
     /// As if this had come, and a call waited for so many replies.
     pub(super) fn receive(&mut self, bytes: &[u8], replies: usize) -> Result<(), Fault> {
         let (caller, _) = tokio::sync::oneshot::channel();
-        let call = super::Waiting::new(super::Kind::Pipeline, replies, caller, None, 1);
+        let call = super::Waiting::pipeline(replies, super::Caller::new(caller, None), 1);
         self.queue.extend([call]);
         self.buffer[..bytes.len()].copy_from_slice(bytes);
         self.end = bytes.len();

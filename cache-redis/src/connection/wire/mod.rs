@@ -25,9 +25,11 @@ mod batch;
 mod driver;
 mod queue;
 mod scan;
+mod scores;
 mod silence;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod words;
 
 use std::io;
@@ -42,11 +44,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use self::batch::Batch;
-pub(crate) use self::batch::Question;
+pub(crate) use self::batch::{Question, Wanted};
 use self::driver::Driver;
 pub(crate) use self::queue::Said;
-use self::queue::{Kind, Waiting};
-pub(crate) use self::words::{begin_word, put_count, put_word};
+use self::queue::{Caller, Waiting};
+pub(crate) use self::words::begin_word;
 use crate::error::Fault;
 
 /// Calls that may wait for replies of one socket.
@@ -77,7 +79,7 @@ struct State {
     out: Vec<u8>,
     /// Whose replies to that will come, in order.
     calls: Vec<Waiting>,
-    /// The lookups at its end that no proof follows yet.
+    /// The lookups that follow, and are to be written together.
     batch: Batch,
     driver: Option<Waker>,
     /// The driver was woken and has not looked yet.
@@ -112,36 +114,33 @@ impl Wire {
         let Ok(place) = self.0.places.acquire_many(places).await else {
             return Err(self.0.lock().end.clone().unwrap_or_else(cut_off));
         };
-        let sent = self.0.push(place, replies, None, |state| {
+        let sent = self.0.push(place, None, |state, caller, places| {
             state.end_batch();
             state.out.extend_from_slice(&packed);
-            Kind::Pipeline
+            state.calls.push(Waiting::pipeline(replies, caller, places));
         })?;
         let said = sent.await.map_err(|_| cut_off())??;
         parse(&said.own, replies)
     }
 
-    /// Sends a lookup, if there is a place at once: what `write` appends, a command with one reply, and
-    /// the question with these words. What is said comes once it is proved to be a primary's,
-    /// otherwise [`Fault::Unproven`] does. At the deadline, in monotonic milliseconds, waiting ends
-    /// with [`Fault::TimedOut`].
-    pub(super) fn try_look_up<'w, W>(
+    /// Sends a lookup, if there is a place at once. What is said comes once it is proved to be a
+    /// primary's, otherwise [`Fault::Unproven`] does. At the deadline, in monotonic milliseconds,
+    /// waiting ends with [`Fault::TimedOut`].
+    pub(super) fn try_look_up<'w, N, W>(
         &self,
-        question: &Arc<Question>,
-        words: W,
+        wanted: Wanted<'_, N, W>,
         deadline: u64,
-        write: impl FnOnce(&mut Vec<u8>),
     ) -> Option<Replies>
     where
-        W: ExactSizeIterator<Item = &'w str>,
+        N: FnOnce(&mut Vec<u8>),
+        W: Iterator<Item = &'w str>,
     {
         let place = self.0.places.try_acquire().ok()?;
-        let sent = self.0.push(place, 1, Some(deadline), |state| {
+        let sent = self.0.push(place, Some(deadline), |state, caller, _| {
             if state.batch.is_full() {
                 state.end_batch();
             }
-            write(&mut state.out);
-            Kind::Lookup(state.batch.add(question, words))
+            state.batch.add(wanted, caller);
         });
         sent.ok()
     }
@@ -183,17 +182,15 @@ impl Shared {
     fn push(
         &self,
         place: SemaphorePermit<'_>,
-        replies: usize,
         deadline: Option<u64>,
-        add: impl FnOnce(&mut State) -> Kind,
+        add: impl FnOnce(&mut State, Caller, usize),
     ) -> Result<Replies, Fault> {
-        let (caller, reply) = oneshot::channel();
+        let (tell, reply) = oneshot::channel();
         let mut state = self.lock();
         if let Some(fault) = &state.end {
             return Err(fault.clone());
         }
-        let kind = add(&mut state);
-        state.calls.push(Waiting::new(kind, replies, caller, deadline, place.num_permits()));
+        add(&mut state, Caller::new(tell, deadline), place.num_permits());
         // The driver gives it back when the reply has come.
         place.forget();
         if !std::mem::replace(&mut state.is_told, true)
@@ -206,12 +203,9 @@ impl Shared {
 }
 
 impl State {
-    /// What was put together so far gets its questions and its proof.
+    /// What was put together so far is to be written.
     fn end_batch(&mut self) {
-        if let Some(questions) = self.batch.end(&mut self.out) {
-            self.calls.extend((0..questions).map(|_| Waiting::question()));
-            self.calls.push(Waiting::proof());
-        }
+        self.batch.end(&mut self.out, &mut self.calls);
     }
 }
 

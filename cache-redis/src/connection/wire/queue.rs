@@ -1,96 +1,170 @@
 //! Who waits for replies of a socket, in the order in which these will come. Pure.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::batch::{Place, Verdict};
+use super::batch::Places;
 use super::scan::Scan;
+use super::scores;
+use super::verdict::Verdict;
 use crate::error::Fault;
+use crate::meta::Score;
 
-/// Of how many lookups a mean is kept.
+/// Of how many entries a mean is kept.
 const RECENT: usize = 8;
 
 /// What was said to one call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Said {
-    /// The replies to its own commands.
+    /// The replies to its own commands; to a lookup, the one for its entry.
     pub(crate) own: Bytes,
-    /// To a lookup: the reply to its question, which others share.
-    pub(crate) shared: Bytes,
-    /// How much of that is for words of others, before its own.
-    pub(crate) before: usize,
+    /// To a lookup: the answer to its question, which others share. None if it is not what it has to be.
+    shared: Option<Arc<[Score]>>,
+    /// Where the scores of its own words are in that, behind those of the question's.
+    words: Places,
+}
+
+impl Said {
+    /// The scores of the question's members, of which there are so many, and of its own words.
+    pub(crate) fn scores(&self, members: usize) -> Option<impl Iterator<Item = Score> + '_> {
+        let (state, marks) = self.shared.as_deref()?.split_at_checked(members)?;
+        let mark = |place: &u16| marks.get(usize::from(*place)).copied();
+        let own = self.words.iter().map(move |place| mark(place).unwrap_or(Score::Odd));
+        Some(state.iter().copied().chain(own))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(own: Bytes, shared: &[Score], words: &[u16]) -> Self {
+        Self { own, shared: Some(shared.into()), words: words.into() }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn unanswered(own: &'static [u8]) -> Self {
+        Self { own: Bytes::from_static(own), ..Self::default() }
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Waiting {
     scan: Scan,
     kind: Kind,
-    /// A lookup's own reply, until its proof has come.
+    /// To an entry, until its proof has come.
     unproved: Bytes,
-    /// None once it has been told that it is too late, and for a proof.
     caller: Option<Caller>,
-    /// In monotonic milliseconds.
-    deadline: Option<u64>,
+    /// Others who look up the same.
+    more: Vec<Caller>,
     places: usize,
 }
 
-type Caller = oneshot::Sender<Result<Said, Fault>>;
+/// Whom to tell.
+#[derive(Debug)]
+pub(super) struct Caller {
+    tell: oneshot::Sender<Result<Said, Fault>>,
+    /// In monotonic milliseconds.
+    deadline: Option<u64>,
+    /// What it has added to its question.
+    pub(super) words: Places,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Gets its replies at once.
+enum Kind {
+    /// Its caller gets the replies at once.
     Pipeline,
-    /// Gets its reply when the proof behind it has come, with its part of the answers.
-    Lookup(Place),
-    /// Asks for lookups before it.
-    Question,
-    /// Proves the lookups before it, and the answers to their questions.
+    /// How the reply for so many entries, which follow, begins.
+    Names(usize),
+    /// Its callers get it when the proof behind it has come, with their part of the answer to this
+    /// question of its batch.
+    Entry(usize),
+    /// Asks for the lookups before it, about so many members.
+    Question(usize),
+    /// Proves the entries before it, and the answers to their questions.
     Proof,
 }
 
-impl Waiting {
-    pub(super) fn new(
-        kind: Kind,
-        replies: usize,
-        caller: Caller,
-        deadline: Option<u64>,
-        places: usize,
-    ) -> Self {
-        let unproved = Bytes::new();
-        Self { scan: Scan::of(replies), kind, unproved, caller: Some(caller), deadline, places }
-    }
-
-    pub(super) const fn question() -> Self {
-        Self::own(Kind::Question)
-    }
-
-    pub(super) const fn proof() -> Self {
-        Self::own(Kind::Proof)
-    }
-
-    /// The socket's own, with one reply.
-    const fn own(kind: Kind) -> Self {
-        let scan = Scan::of(1);
-        Self { scan, kind, unproved: Bytes::new(), caller: None, deadline: None, places: 0 }
+impl Caller {
+    pub(super) fn new(tell: oneshot::Sender<Result<Said, Fault>>, deadline: Option<u64>) -> Self {
+        Self { tell, deadline, words: Places::new() }
     }
 
     /// Whoever has given up does not mind.
     fn tell(self, outcome: Result<Said, Fault>) {
-        let _ = self.caller.map(|caller| caller.send(outcome));
+        let _ = self.tell.send(outcome);
+    }
+}
+
+impl Waiting {
+    /// A pipeline with so many replies, which has taken so many places.
+    pub(super) fn pipeline(replies: usize, caller: Caller, places: usize) -> Self {
+        let (scan, caller) = (Scan::of(replies), Some(caller));
+        Self { caller, places, ..Self::own(Kind::Pipeline, scan) }
+    }
+
+    /// An entry, of the group with this number.
+    pub(super) fn entry(group: usize, caller: Caller) -> Self {
+        Self { caller: Some(caller), places: 1, ..Self::own(Kind::Entry(group), Scan::of(1)) }
+    }
+
+    pub(super) const fn names(entries: usize) -> Self {
+        Self::own(Kind::Names(entries), Scan::line())
+    }
+
+    pub(super) const fn question(members: usize) -> Self {
+        Self::own(Kind::Question(members), Scan::of(1))
+    }
+
+    pub(super) const fn proof() -> Self {
+        Self::own(Kind::Proof, Scan::of(1))
+    }
+
+    /// What nobody waits for but the socket itself.
+    const fn own(kind: Kind, scan: Scan) -> Self {
+        Self { scan, kind, unproved: Bytes::new(), caller: None, more: Vec::new(), places: 0 }
+    }
+
+    /// One more who looks up this entry.
+    pub(super) fn join(&mut self, caller: Caller) {
+        self.more.push(caller);
+        self.places += 1;
+    }
+
+    fn callers(&self) -> impl Iterator<Item = &Caller> {
+        self.caller.iter().chain(&self.more)
+    }
+
+    /// When the first of its callers will wait no longer.
+    fn due(&self) -> Option<u64> {
+        self.callers().filter_map(|caller| caller.deadline).min()
+    }
+
+    fn expire(&mut self, now: u64) {
+        let is_over = |caller: &mut Caller| caller.deadline.is_some_and(|deadline| deadline <= now);
+        let over =
+            self.caller.take_if(is_over).into_iter().chain(self.more.extract_if(.., is_over));
+        over.for_each(|caller| caller.tell(Err(Fault::TimedOut(Duration::ZERO))));
+        if self.callers().next().is_none() {
+            self.unproved = Bytes::new();
+        }
+    }
+
+    fn tell(self, outcome: &Result<Said, Fault>) {
+        for caller in self.caller.into_iter().chain(self.more) {
+            caller.tell(outcome.clone());
+        }
     }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     calls: VecDeque<Waiting>,
-    /// So many at the front are lookups that have their reply, but not their proof.
+    /// So many at the front are entries that have their reply, but not their proof.
     unproved: usize,
     /// To the questions of their batch.
-    answers: Vec<Bytes>,
-    /// How many bytes the replies to a lookup have had lately.
+    answers: Vec<Option<Arc<[Score]>>>,
+    /// How many bytes the replies for an entry have had lately.
     usual: usize,
 }
 
@@ -113,7 +187,7 @@ impl Queue {
         self.calls.get(self.unproved).map_or(0, |call| call.scan.string())
     }
 
-    /// How many bytes the replies to a lookup have, as a rule.
+    /// How many bytes the replies for an entry have, as a rule.
     pub(super) const fn usual(&self) -> usize {
         self.usual
     }
@@ -123,57 +197,83 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// The server is no primary any more: nothing that follows counts.
+    /// The server is no primary any more: nothing that follows counts. Or it has answered what was not
+    /// asked.
     pub(super) fn complete(&mut self, part: &mut Vec<u8>, rest: &[u8]) -> Result<usize, Fault> {
         let Some(call) = self.calls.get_mut(self.unproved) else { return Ok(0) };
-        match call.kind {
-            Kind::Lookup(_) => {
-                call.unproved = whole(part, rest);
-                let length = call.unproved.len();
-                let before = if self.usual == 0 { length } else { self.usual };
-                self.usual = (before * (RECENT - 1) + length) / RECENT;
-                self.unproved += 1;
-                Ok(0)
+        let kind = call.kind;
+        if let Kind::Entry(_) = kind {
+            call.unproved = whole(part, rest);
+            let length = call.unproved.len();
+            let before = if self.usual == 0 { length } else { self.usual };
+            self.usual = (before * (RECENT - 1) + length) / RECENT;
+            self.unproved += 1;
+            return Ok(0);
+        }
+        let Some(call) = self.calls.remove(self.unproved) else { return Ok(0) };
+        if kind == Kind::Pipeline {
+            let places = call.places;
+            call.tell(&Ok(Said { own: whole(part, rest), ..Said::default() }));
+            return Ok(places);
+        }
+        part.extend_from_slice(rest);
+        let done = self.take_in(kind, part);
+        part.clear();
+        done
+    }
+
+    /// The reply to something that the socket's own task has asked.
+    fn take_in(&mut self, kind: Kind, reply: &[u8]) -> Result<usize, Fault> {
+        match kind {
+            Kind::Names(entries) => self.begin_entries(entries, reply)?,
+            Kind::Question(members) => self.answers.push(scores::read(reply, members)),
+            Kind::Proof => return self.prove(Verdict::read(reply)),
+            Kind::Pipeline | Kind::Entry(_) => {}
+        }
+        Ok(0)
+    }
+
+    /// Either so many entries follow, or an error stands for them all.
+    fn begin_entries(&mut self, entries: usize, line: &[u8]) -> Result<(), Fault> {
+        match line.split_first() {
+            Some((b'*', count))
+                if count
+                    .strip_suffix(b"\r\n")
+                    .is_some_and(|digits| scores::is_number(digits, entries)) =>
+            {
+                Ok(())
             }
-            Kind::Question => {
-                self.calls.remove(self.unproved);
-                self.answers.push(whole(part, rest));
-                Ok(0)
+            Some((b'-', _)) => {
+                let error = Bytes::copy_from_slice(line);
+                let without = self.calls.iter_mut().skip(self.unproved).take(entries);
+                without.for_each(|entry| entry.unproved = error.clone());
+                self.unproved += entries;
+                Ok(())
             }
-            Kind::Proof => {
-                self.calls.remove(self.unproved);
-                part.extend_from_slice(rest);
-                let verdict = Verdict::read(part);
-                part.clear();
-                self.prove(verdict)
-            }
-            Kind::Pipeline => {
-                let places = call.places;
-                if let Some(call) = self.calls.remove(self.unproved) {
-                    call.tell(Ok(Said { own: whole(part, rest), ..Said::default() }));
-                }
-                Ok(places)
-            }
+            _ => Err(Fault::Protocol("MGET")),
         }
     }
 
     fn prove(&mut self, verdict: Verdict) -> Result<usize, Fault> {
         let mut places = 0;
-        for mut call in self.calls.drain(..std::mem::take(&mut self.unproved)) {
+        for call in self.calls.drain(..std::mem::take(&mut self.unproved)) {
             places += call.places;
-            let answer = match call.kind {
-                Kind::Lookup(place) => {
-                    self.answers.get(place.question).map(|answer| (answer.clone(), place.before))
-                }
-                Kind::Pipeline | Kind::Question | Kind::Proof => None,
+            let Waiting { kind: Kind::Entry(group), unproved, caller, more, .. } = call else {
+                continue;
             };
-            let outcome = match (verdict, answer) {
-                (Verdict::Primary, Some((shared, before))) => {
-                    Ok(Said { own: std::mem::take(&mut call.unproved), shared, before })
-                }
+            let shared = self.answers.get(group);
+            let outcome = |own: Bytes, words: Places| match (verdict, shared) {
+                (Verdict::Primary, Some(shared)) => Ok(Said { own, shared: shared.clone(), words }),
                 _ => Err(Fault::Unproven),
             };
-            call.tell(outcome);
+            for mut caller in more {
+                let words = std::mem::take(&mut caller.words);
+                caller.tell(outcome(unproved.clone(), words));
+            }
+            if let Some(mut caller) = caller {
+                let words = std::mem::take(&mut caller.words);
+                caller.tell(outcome(unproved, words));
+            }
         }
         self.answers.clear();
         if verdict == Verdict::Replica { Err(Fault::Unproven) } else { Ok(places) }
@@ -181,20 +281,13 @@ impl Queue {
 
     /// Ends the waiting of calls whose time is over.
     pub(super) fn expire(&mut self, now: u64) {
-        for call in &mut self.calls {
-            if call.deadline.is_some_and(|deadline| deadline <= now)
-                && let Some(caller) = call.caller.take()
-            {
-                call.unproved = Bytes::new();
-                let _ = caller.send(Err(Fault::TimedOut(Duration::ZERO)));
-            }
-        }
+        self.calls.iter_mut().for_each(|call| call.expire(now));
     }
 
-    /// When the time of the first that has a deadline is over.
+    /// When the time of the first that has a deadline is over. Of one batch another may be due earlier,
+    /// by the time that it took to put it together.
     pub(super) fn due(&self) -> Option<u64> {
-        let waiting = self.calls.iter().filter(|call| call.caller.is_some());
-        waiting.filter_map(|call| call.deadline).next()
+        self.calls.iter().find_map(Waiting::due)
     }
 
     /// Tells all who wait.
@@ -202,7 +295,7 @@ impl Queue {
         self.unproved = 0;
         self.answers.clear();
         for call in self.calls.drain(..) {
-            call.tell(Err(fault.clone()));
+            call.tell(&Err(fault.clone()));
         }
     }
 }

@@ -15,11 +15,18 @@ pub(super) struct Scan {
     values: usize,
     /// Bytes of a string that are still to come, with the line's end behind it.
     string: usize,
+    /// Whether what an array is made of is left to others.
+    is_line: bool,
 }
 
 impl Scan {
     pub(super) const fn of(replies: usize) -> Self {
-        Self { values: replies, string: 0 }
+        Self { values: replies, string: 0, is_line: false }
+    }
+
+    /// The first line of a reply.
+    pub(super) const fn line() -> Self {
+        Self { values: 1, string: 0, is_line: true }
     }
 
     pub(super) const fn is_over(self) -> bool {
@@ -49,18 +56,19 @@ impl Scan {
             }
             let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { break };
             let (line, after) = rest.split_at_checked(end + 1).unwrap_or((rest, &[]));
-            self.line(line)?;
+            self.take(line)?;
             rest = after;
         }
         Ok(bytes.len() - rest.len())
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<(), Fault> {
+    fn take(&mut self, line: &[u8]) -> Result<(), Fault> {
         let Some(([kind, count @ ..], b"\r\n")) = line.split_last_chunk::<2>() else {
             return Err(Fault::Protocol("a line"));
         };
         self.values -= 1;
         let more = match kind {
+            b'*' if self.is_line => 0,
             b',' | b'_' | b':' | b'+' | b'-' | b'#' | b'(' => 0,
             b'$' | b'!' | b'=' => {
                 self.string = number(count)?.map_or(0, |length| length + 2);
@@ -125,6 +133,15 @@ mod tests {
                 let seen = seen + scan.read(&bytes[seen..]).unwrap();
                 assert_eq!((seen, scan.is_over()), (reply.len(), true), "{reply:?} cut at {cut}");
             }
+        }
+    }
+
+    #[test]
+    fn the_first_line_of_an_array_can_be_apart() {
+        for line in ["*3\r\n", "*0\r\n", "-ERR no\r\n"] {
+            let mut scan = Scan::line();
+            let bytes = [line, "$1\r\na\r\n"].concat();
+            assert_eq!((scan.read(bytes.as_bytes()).unwrap(), scan.is_over()), (line.len(), true));
         }
     }
 

@@ -2,26 +2,20 @@
 
 use std::sync::Mutex;
 
-use bytes::Bytes;
 use proptest::prelude::*;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
+use crate::meta::Score;
 
 const REPLICA: &str = "-ERR WAIT cannot be used with replica instances. Please also note that\r\n";
 const BUSY: &str = "-BUSY Redis is busy running a script.\r\n";
 const WAIT: [&str; 3] = ["WAIT", "0", "0"];
-const STATE: [&str; 1] = ["STATE"];
+const STATE: [&str; 2] = ["ZMSCORE", "STATE"];
 
-/// A lookup of one command, whose reply is to be `text` as a string.
+/// A lookup of this name.
 fn look_up(wire: &Wire, text: &str) -> Replies {
-    look_up_until(wire, text, u64::MAX)
-}
-
-fn look_up_until(wire: &Wire, text: &str, deadline: u64) -> Replies {
-    let packed = echo(text).get_packed_pipeline();
-    let write = |out: &mut Vec<u8>| out.extend_from_slice(&packed);
-    wire.try_look_up(state(), NO_WORDS.into_iter(), deadline, write).unwrap()
+    look_up_until(wire, text, u64::MAX).unwrap()
 }
 
 /// Reads a command of the client's.
@@ -45,20 +39,24 @@ async fn number(server: &mut DuplexStream) -> usize {
     line[1..].trim().parse().unwrap()
 }
 
-/// What a lookup of `text` is told.
+/// What a lookup is told under which this text is.
 fn said(text: &str) -> Said {
-    let own = format!("${}\r\n{text}\r\n", text.len());
-    Said { own: own.into(), shared: Bytes::from_static(b"+state\r\n"), before: 0 }
+    Said::of(string(text).into(), &[], &[])
+}
+
+fn string(text: &str) -> String {
+    format!("${}\r\n{text}\r\n", text.len())
 }
 
 /// The end of a batch, as a primary says it.
-const END: &str = "+state\r\n:0\r\n";
+const END: &str = "*0\r\n:0\r\n";
 
-/// Reads so many lookups, their question and its proof, and says nothing.
-async fn expect_batch(server: &mut DuplexStream, lookups: usize) {
-    for _ in 0..lookups {
-        assert_eq!(command(server).await[0], "ECHO");
-    }
+/// Two entries, one of which is under each name.
+const AB: &str = "*2\r\n$1\r\na\r\n$1\r\nb\r\n";
+
+/// Reads lookups of these names, their question and its proof, and says nothing.
+async fn expect_batch(server: &mut DuplexStream, names: &[&str]) {
+    assert_eq!(command(server).await, [&["MGET"], names].concat());
     assert_eq!(command(server).await, STATE);
     assert_eq!(command(server).await, WAIT);
 }
@@ -75,8 +73,9 @@ async fn say(server: &mut DuplexStream, replies: &str) {
 async fn lookups_that_are_written_together_get_nothing_before_their_one_proof() {
     let (wire, mut server) = pipe(1 << 20);
     let mut calls = ["a", "b", "c"].map(|text| look_up(&wire, text));
-    expect_batch(&mut server, 3).await;
-    for replies in ["$1\r\na\r\n", "$1\r\nb\r\n$1\r\nc\r\n+sta", "te\r\n", ":", "0\r"] {
+    expect_batch(&mut server, &["a", "b", "c"]).await;
+    let parts = ["*", "3\r\n$1\r\na\r\n", "$1\r\nb\r\n$1\r\nc\r\n*", "0\r\n", ":", "0\r"];
+    for replies in parts {
         for call in &mut calls {
             assert!(matches!(call.try_recv(), Err(TryRecvError::Empty)), "before {replies:?}");
         }
@@ -94,12 +93,11 @@ async fn lookups_that_are_written_together_get_nothing_before_their_one_proof() 
 async fn a_batch_that_a_replica_refuses_gets_nothing_and_neither_does_the_next() {
     let (wire, mut server) = pipe(1 << 20);
     let first = ["a", "b"].map(|text| look_up(&wire, text));
-    expect_batch(&mut server, 2).await;
+    expect_batch(&mut server, &["a", "b"]).await;
     let next = look_up(&wire, "c");
-    expect_batch(&mut server, 1).await;
+    expect_batch(&mut server, &["c"]).await;
     // It is a primary again by then: with which data?
-    say(&mut server, &["$1\r\na\r\n$1\r\nb\r\n+state\r\n", REPLICA, "$1\r\nc\r\n", END].concat())
-        .await;
+    say(&mut server, &[AB, "*0\r\n", REPLICA, "*1\r\n$1\r\nc\r\n", END].concat()).await;
     for call in first.into_iter().chain([next]) {
         assert!(matches!(call.await.unwrap(), Err(Fault::Unproven)));
     }
@@ -110,25 +108,25 @@ async fn a_batch_that_a_replica_refuses_gets_nothing_and_neither_does_the_next()
 async fn a_proof_that_is_refused_for_another_reason_is_missing_in_its_batch_only() {
     let (wire, mut server) = pipe(1 << 20);
     let calls = ["a", "b"].map(|text| look_up(&wire, text));
-    expect_batch(&mut server, 2).await;
-    say(&mut server, &["$1\r\na\r\n$1\r\nb\r\n+state\r\n", BUSY].concat()).await;
+    expect_batch(&mut server, &["a", "b"]).await;
+    say(&mut server, &[AB, "*0\r\n", BUSY].concat()).await;
     for call in calls {
         assert!(matches!(call.await.unwrap(), Err(Fault::Unproven)));
     }
     let next = look_up(&wire, "c");
-    expect_batch(&mut server, 1).await;
-    say(&mut server, &["$1\r\nc\r\n", END].concat()).await;
+    expect_batch(&mut server, &["c"]).await;
+    say(&mut server, &["*1\r\n$1\r\nc\r\n", END].concat()).await;
     assert_eq!(next.await.unwrap().unwrap(), said("c"));
     assert_eq!(wire.0.places.available_permits(), PLACES);
 }
 
 #[tokio::test]
 async fn lookups_that_are_answered_but_not_proved_fail_with_their_socket() {
-    for rest in ["", "+state\r\n", "+state\r\n:", "+state\r\n:0\r"] {
+    for rest in ["", "*0\r\n", "*0\r\n:", "*0\r\n:0\r"] {
         let (wire, mut server) = pipe(1 << 20);
         let calls = ["a", "b"].map(|text| look_up(&wire, text));
-        expect_batch(&mut server, 2).await;
-        say(&mut server, &["$1\r\na\r\n$1\r\nb\r\n", rest].concat()).await;
+        expect_batch(&mut server, &["a", "b"]).await;
+        say(&mut server, &[AB, rest].concat()).await;
         drop(server);
         for call in calls {
             assert!(call.await.unwrap().unwrap_err().is_disconnect(), "{rest:?}");
@@ -139,10 +137,10 @@ async fn lookups_that_are_answered_but_not_proved_fail_with_their_socket() {
 #[tokio::test]
 async fn a_late_proof_serves_nobody_whose_time_is_over() {
     let (wire, mut server) = pipe(1 << 20);
-    let late = look_up_until(&wire, "a", now_millis() + 20);
+    let late = look_up_until(&wire, "a", now_millis() + 20).unwrap();
     let patient = look_up(&wire, "b");
-    expect_batch(&mut server, 2).await;
-    say(&mut server, "$1\r\na\r\n$1\r\nb\r\n").await;
+    expect_batch(&mut server, &["a", "b"]).await;
+    say(&mut server, AB).await;
     let outcome = tokio::time::timeout(Duration::from_secs(30), late).await.unwrap().unwrap();
     assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
     say(&mut server, END).await;
@@ -157,26 +155,78 @@ async fn another_call_ends_the_batch_before_it() {
     let between = tokio::spawn(ask(Arc::clone(&wire), "b".to_owned()));
     tokio::task::yield_now().await;
     let last = look_up(&wire, "c");
-    expect_batch(&mut server, 1).await;
+    expect_batch(&mut server, &["a"]).await;
     assert_eq!(command(&mut server).await, ["ECHO", "b"]);
-    expect_batch(&mut server, 1).await;
-    say(&mut server, &["$1\r\na\r\n", END].concat()).await;
+    expect_batch(&mut server, &["c"]).await;
+    say(&mut server, &["*1\r\n$1\r\na\r\n", END].concat()).await;
     assert_eq!(first.await.unwrap().unwrap(), said("a"), "it does not wait for what is behind");
-    say(&mut server, &["$1\r\nb\r\n$1\r\nc\r\n", END].concat()).await;
+    say(&mut server, &["$1\r\nb\r\n*1\r\n$1\r\nc\r\n", END].concat()).await;
     assert_eq!(between.await.unwrap().unwrap(), "b");
     assert_eq!(last.await.unwrap().unwrap(), said("c"));
 }
 
 #[tokio::test]
-async fn a_batch_has_no_more_lookups_than_are_allowed() {
+async fn a_batch_has_no_more_entries_than_are_allowed() {
     let (wire, mut server) = pipe(1 << 20);
-    let calls: Vec<_> = (0..100).map(|_| look_up(&wire, "a")).collect();
-    for lookups in [32, 32, 32, 4] {
-        expect_batch(&mut server, lookups).await;
-        say(&mut server, &["$1\r\na\r\n".repeat(lookups), END.to_owned()].concat()).await;
+    let names: Vec<_> = (0..100).map(|number| number.to_string()).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let calls: Vec<_> = names.iter().map(|name| look_up(&wire, name)).collect();
+    for names in names.chunks(32) {
+        expect_batch(&mut server, names).await;
+        let strings: String = names.iter().copied().map(string).collect();
+        say(&mut server, &format!("*{}\r\n{strings}{END}", names.len())).await;
     }
+    for (call, name) in calls.into_iter().zip(names) {
+        assert_eq!(call.await.unwrap().unwrap(), said(name));
+    }
+}
+
+#[tokio::test]
+async fn lookups_of_one_name_are_one_read_for_all_that_began_before_it() {
+    let (wire, mut server) = pipe(1 << 20);
+    let late = look_up_until(&wire, "a", now_millis() + 20).unwrap();
+    let calls = ["a", "b", "a", "a"].map(|text| look_up(&wire, text));
+    expect_batch(&mut server, &["a", "b"]).await;
+    // It was sent before this one began.
+    let next = look_up(&wire, "a");
+    expect_batch(&mut server, &["a"]).await;
+    let outcome = tokio::time::timeout(Duration::from_secs(30), late).await.unwrap().unwrap();
+    assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
+    assert_eq!(wire.0.places.available_permits(), PLACES - 6);
+    say(&mut server, &[AB, END, "*1\r\n$3\r\nnew\r\n", END].concat()).await;
+    for (call, text) in calls.into_iter().zip(["a", "b", "a", "a"]) {
+        assert_eq!(call.await.unwrap().unwrap(), said(text));
+    }
+    assert_eq!(next.await.unwrap().unwrap(), said("new"));
+    assert_eq!(wire.0.places.available_permits(), PLACES);
+}
+
+#[tokio::test]
+async fn an_error_in_place_of_the_entries_is_told_to_each() {
+    let (wire, mut server) = pipe(1 << 20);
+    let calls = ["a", "b", "a"].map(|text| look_up(&wire, text));
+    expect_batch(&mut server, &["a", "b"]).await;
+    let next = look_up(&wire, "c");
+    let refused = "-TRYAGAIN Multiple keys request during rehashing of slot\r\n";
+    say(&mut server, &[refused, END, "*1\r\n$1\r\nc\r\n", END].concat()).await;
     for call in calls {
-        call.await.unwrap().unwrap();
+        assert_eq!(call.await.unwrap().unwrap().own, refused);
+    }
+    assert_eq!(next.await.unwrap().unwrap(), said("c"));
+    assert_eq!(wire.0.places.available_permits(), PLACES);
+}
+
+#[tokio::test]
+async fn entries_that_were_not_asked_for_end_the_socket() {
+    for reply in ["*3\r\n", "*1\r\n", "*-1\r\n", "_\r\n", "+OK\r\n", ":2\r\n", "$1\r\na\r\n"] {
+        let (wire, mut server) = pipe(1 << 20);
+        let calls = ["a", "b"].map(|text| look_up(&wire, text));
+        expect_batch(&mut server, &["a", "b"]).await;
+        say(&mut server, &[reply, END, END].concat()).await;
+        for call in calls {
+            assert!(matches!(call.await.unwrap(), Err(Fault::Protocol(_))), "{reply:?}");
+        }
+        assert!(wire.has_ended());
     }
 }
 
@@ -185,47 +235,54 @@ async fn lookups_with_large_replies_do_not_wait_for_each_other() {
     let (wire, mut server) = pipe(1 << 20);
     let large = "x".repeat(200_000);
     let first = look_up(&wire, "a");
-    expect_batch(&mut server, 1).await;
-    say(&mut server, &["$200000\r\n", &large, "\r\n", END].concat()).await;
+    expect_batch(&mut server, &["a"]).await;
+    say(&mut server, &["*1\r\n", &string(&large), END].concat()).await;
     assert!(first.await.unwrap().unwrap() == said(&large));
     // What was learnt holds from the next writing on.
-    let calls = ["b", "c", "d"].map(|text| look_up(&wire, text));
-    expect_batch(&mut server, 3).await;
-    say(&mut server, &["$1\r\na\r\n".repeat(3), END.to_owned()].concat()).await;
+    let calls = ["b", "c"].map(|text| look_up(&wire, text));
+    expect_batch(&mut server, &["b", "c"]).await;
+    say(&mut server, &[AB, END].concat()).await;
     for call in calls {
         call.await.unwrap().unwrap();
     }
-    let calls = ["e", "f"].map(|text| look_up(&wire, text));
-    for _ in calls {
-        expect_batch(&mut server, 1).await;
+    let _calls = ["e", "f"].map(|text| look_up(&wire, text));
+    for name in ["e", "f"] {
+        expect_batch(&mut server, &[name]).await;
     }
 }
 
 #[tokio::test]
 async fn each_lookup_gets_the_answer_to_its_own_question() {
     let (wire, mut server) = pipe(1 << 20);
-    let questions = ["Q0", "Q1", "Q2"].map(|name| Question::new([name]));
-    let packed = echo("a").get_packed_pipeline();
-    // Whose question, its words, and how many come before them.
-    let lookups: [(usize, &[&str], usize); 5] =
-        [(0, &["a", "b"], 0), (1, &["c"], 0), (0, &[], 2), (2, &["d"], 0), (1, &["e"], 1)];
-    let calls = lookups.map(|(n, words, before)| {
-        let write = |out: &mut Vec<u8>| out.extend_from_slice(&packed);
-        let words = words.iter().copied();
-        (n, before, wire.try_look_up(&questions[n], words, u64::MAX, write).unwrap())
+    let questions = ["Q0", "Q1", "Q2"].map(|name| Question::new(name, &["#"]));
+    // Whose question, its words, and what their scores are.
+    let lookups: [(usize, &[&str], &[i64]); 6] = [
+        (0, &["a", "b"], &[1, 2]),
+        (1, &["c"], &[3]),
+        (0, &[], &[]),
+        (2, &["d"], &[4]),
+        (1, &["e", "c"], &[5, 3]),
+        (0, &["b", "a", "b"], &[2, 1, 2]),
+    ];
+    let calls = lookups.map(|(n, words, scores)| {
+        let (words, number) = (words.iter().copied(), 0);
+        let name = |out: &mut Vec<u8>| words::put_word(out, "x");
+        let wanted = Wanted { question: &questions[n], words, number, name };
+        (n, scores, wire.try_look_up(wanted, u64::MAX).unwrap())
     });
-    for _ in &calls {
-        assert_eq!(command(&mut server).await, ["ECHO", "a"]);
-    }
-    for words in ["Q0 a b", "Q1 c e", "Q2 d"] {
-        assert_eq!(command(&mut server).await.join(" "), words);
+    for words in ["Q0 # a b", "Q1 # c e", "Q2 # d"] {
+        assert_eq!(command(&mut server).await, ["MGET", "x"]);
+        assert_eq!(command(&mut server).await.join(" "), format!("ZMSCORE {words}"));
     }
     assert_eq!(command(&mut server).await, WAIT);
-    let replies = ["$1\r\na\r\n".repeat(5).as_str(), "+0\r\n+1\r\n+2\r\n:0\r\n"].concat();
-    say(&mut server, &replies).await;
-    for (n, before, call) in calls {
+    let replies = ["*3\r\n,10\r\n,1\r\n,2\r\n", "*3\r\n,11\r\n,3\r\n,5\r\n", "*2\r\n,12\r\n,4\r\n"];
+    let replies = replies.map(|scores| format!("*1\r\n$1\r\nx\r\n{scores}"));
+    say(&mut server, &[replies.concat().as_str(), ":0\r\n"].concat()).await;
+    for (n, scores, call) in calls {
         let said = call.await.unwrap().unwrap();
-        assert_eq!((said.shared, said.before), (format!("+{n}\r\n").into(), before));
+        let state = 10 + i64::try_from(n).unwrap();
+        let expected = std::iter::once(state).chain(scores.iter().copied()).map(Score::Whole);
+        assert!(said.scores(1).unwrap().eq(expected), "{said:?}");
     }
 }
 
@@ -257,14 +314,18 @@ async fn answer(mut server: DuplexStream, proofs: Vec<bool>, said: Arc<Mutex<Vec
     loop {
         let words = command(&mut server).await;
         let (reply, proof) = if words == STATE {
-            ("+state\r\n".to_owned(), None)
+            ("*0\r\n".to_owned(), None)
+        } else if words[0] == "MGET" {
+            said.lock().unwrap().extend(words[1..].iter().map(|_| None));
+            let entries: String = words[1..].iter().map(|name| string(name)).collect();
+            (format!("*{}\r\n{entries}", words.len() - 1), None)
         } else if words == WAIT {
             let is_primary = proofs.next().unwrap();
             (if is_primary { ":0\r\n" } else { BUSY }.to_owned(), Some(is_primary))
         } else {
-            (format!("${}\r\n{}\r\n", words[1].len(), words[1]), None)
+            (string(&words[1]), None)
         };
-        if words != STATE {
+        if words[0] == "ECHO" || words == WAIT {
             said.lock().unwrap().push(proof);
         }
         for part in reply.as_bytes().chunks(1_999) {
@@ -287,7 +348,7 @@ async fn everyone_gets_what_was_proved(callers: Vec<Caller>, proofs: Vec<bool>, 
             (!caller.gives_up).then(|| {
                 tokio::spawn(async move {
                     let said = call.await.unwrap()?;
-                    assert_eq!(said.shared, "+state\r\n");
+                    assert!(said.scores(0).unwrap().next().is_none());
                     Ok(String::from_utf8(said.own.to_vec()).unwrap())
                 })
             })
@@ -328,7 +389,7 @@ async fn everyone_gets_what_was_proved(callers: Vec<Caller>, proofs: Vec<bool>, 
             None => {}
             Some(Ok(got)) if caller.is_lookup => {
                 assert_eq!(proof, Some(true));
-                assert_eq!(got, format!("${}\r\n{text}\r\n", text.len()));
+                assert_eq!(got, string(&text));
             }
             Some(Err(Fault::Unproven)) if caller.is_lookup => assert_eq!(proof, Some(false)),
             Some(Ok(got)) => assert_eq!(got, text),

@@ -21,12 +21,16 @@ fn pipe(room: usize) -> (Arc<Wire>, DuplexStream) {
 
 /// What lookups ask besides.
 fn state() -> &'static Arc<Question> {
-    static STATE: LazyLock<Arc<Question>> = LazyLock::new(|| Question::new(["STATE"]));
+    static STATE: LazyLock<Arc<Question>> = LazyLock::new(|| Question::new("STATE", &[]));
     &STATE
 }
 
-/// A lookup adds none.
-const NO_WORDS: [&str; 0] = [];
+/// Looks up an entry of this name.
+fn look_up_until(wire: &Wire, text: &str, deadline: u64) -> Option<Replies> {
+    let (words, number) = (std::iter::empty(), 0);
+    let name = |out: &mut Vec<u8>| words::put_word(out, text);
+    wire.try_look_up(Wanted { question: state(), words, number, name }, deadline)
+}
 
 fn echo(text: &str) -> Pipeline {
     let mut pipe = Pipeline::new();
@@ -107,13 +111,11 @@ async fn until(reached: impl Fn() -> bool) {
 #[tokio::test]
 async fn waiting_ends_at_the_deadline_and_a_late_reply_goes_to_nobody_else() {
     let (wire, mut server) = pipe(1 << 10);
-    let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
-    let late = wire.try_look_up(state(), NO_WORDS.into_iter(), now_millis() + 20, send).unwrap();
-    let second =
-        wire.try_look_up(state(), NO_WORDS.into_iter(), now_millis() + 60_000, send).unwrap();
+    let late = look_up_until(&wire, "a", now_millis() + 20).unwrap();
+    let second = look_up_until(&wire, "b", now_millis() + 60_000).unwrap();
     let outcome = tokio::time::timeout(Duration::from_secs(30), late).await.unwrap().unwrap();
     assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
-    server.write_all(b"+first\r\n+second\r\n+state\r\n:0\r\n").await.unwrap();
+    server.write_all(b"*2\r\n+first\r\n+second\r\n*0\r\n:0\r\n").await.unwrap();
     assert_eq!(second.await.unwrap().unwrap().own, &b"+second\r\n"[..]);
     assert_eq!(wire.0.places.available_permits(), PLACES, "places are given back");
 }
@@ -121,16 +123,12 @@ async fn waiting_ends_at_the_deadline_and_a_late_reply_goes_to_nobody_else() {
 #[tokio::test]
 async fn a_call_that_is_given_up_keeps_its_place_until_it_is_answered() {
     let (wire, mut server) = pipe(1 << 20);
-    let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
-    for _ in 0..PLACES {
-        drop(wire.try_look_up(state(), NO_WORDS.into_iter(), u64::MAX, send).unwrap());
+    for number in 0..PLACES {
+        drop(look_up_until(&wire, &number.to_string(), u64::MAX).unwrap());
     }
-    assert!(
-        wire.try_look_up(state(), NO_WORDS.into_iter(), u64::MAX, send).is_none(),
-        "no more than there are places"
-    );
+    assert!(look_up_until(&wire, "a", u64::MAX).is_none(), "no more than there are places");
     let patient = tokio::spawn(ask(Arc::clone(&wire), "after".to_owned()));
-    let batch = [b"+x\r\n".repeat(32), b"+state\r\n:0\r\n".to_vec()].concat();
+    let batch = [b"*32\r\n".to_vec(), b"+x\r\n".repeat(32), b"*0\r\n:0\r\n".to_vec()].concat();
     server.write_all(&batch.repeat(PLACES / 32)).await.unwrap();
     let mut seen = Vec::new();
     while !seen.ends_with(b"after\r\n") {
@@ -214,10 +212,7 @@ async fn replies_that_cannot_be_end_the_socket_for_all() {
             let ends = fault.is_disconnect() || matches!(fault, Fault::Protocol(_));
             assert!(ends, "{reply:.20?}: {fault:?}");
         }
-        assert!(
-            wire.try_look_up(state(), NO_WORDS.into_iter(), u64::MAX, |_| ()).is_none(),
-            "{reply:.20?}"
-        );
+        assert!(look_up_until(&wire, "a", u64::MAX).is_none(), "{reply:.20?}");
     }
 }
 
@@ -236,7 +231,7 @@ async fn the_end_of_the_socket_is_told_to_all() {
     drop(server);
     assert!(call.await.unwrap().unwrap_err().is_disconnect());
     assert!(ask(Arc::clone(&wire), "b".to_owned()).await.unwrap_err().is_disconnect());
-    assert!(wire.try_look_up(state(), NO_WORDS.into_iter(), u64::MAX, |_| ()).is_none());
+    assert!(look_up_until(&wire, "a", u64::MAX).is_none());
 }
 
 #[tokio::test]
@@ -265,8 +260,7 @@ async fn waiting_ends_at_the_deadline_behind_what_cannot_be_written() {
         tokio::task::yield_now().await;
     }
     assert!(wire.is_held_up(), "others take another socket");
-    let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
-    let late = wire.try_look_up(state(), NO_WORDS.into_iter(), now_millis() + 20, send).unwrap();
+    let late = look_up_until(&wire, "a", now_millis() + 20).unwrap();
     let outcome = tokio::time::timeout(Duration::from_secs(30), late).await.unwrap().unwrap();
     assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
     stuck.abort();

@@ -16,15 +16,14 @@ async fn soon<T>(call: impl Future<Output = T>) -> T {
 #[tokio::test]
 async fn it_is_closed_when_nothing_comes_for_long() {
     let (wire, _server) = pipe(1 << 20);
-    let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
     let call = tokio::spawn(ask(Arc::clone(&wire), "a".to_owned()));
     tokio::task::yield_now().await;
     // Although the alarm is set for later already.
-    let hurried = wire.try_look_up(state(), NO_WORDS.into_iter(), now_millis() + 20, send).unwrap();
+    let hurried = look_up_until(&wire, "a", now_millis() + 20).unwrap();
     let outcome = soon(hurried).await.unwrap();
     assert!(matches!(outcome, Err(Fault::TimedOut(_))), "{outcome:?}");
     assert!(!wire.has_ended());
-    let patient = wire.try_look_up(state(), NO_WORDS.into_iter(), u64::MAX, send).unwrap();
+    let patient = look_up_until(&wire, "a", u64::MAX).unwrap();
     assert!(soon(call).await.unwrap().unwrap_err().is_disconnect());
     assert!(soon(patient).await.unwrap().unwrap_err().is_disconnect());
     assert!(wire.has_ended());
@@ -33,14 +32,9 @@ async fn it_is_closed_when_nothing_comes_for_long() {
 #[tokio::test]
 async fn it_is_closed_when_callers_give_up_one_by_one() {
     let (wire, _server) = pipe(1 << 20);
-    let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
     let giving_up = async {
         while !wire.has_ended() {
-            let Some(call) =
-                wire.try_look_up(state(), NO_WORDS.into_iter(), now_millis() + 50, send)
-            else {
-                break;
-            };
+            let Some(call) = look_up_until(&wire, "a", now_millis() + 50) else { break };
             assert!(call.await.unwrap().is_err());
         }
     };
@@ -89,7 +83,7 @@ async fn it_stays_open_when_it_is_us_who_stood_still() {
         let mut bytes = [0; 1024];
         assert!(socket.read(&mut bytes).unwrap() > 0);
         std::thread::sleep(Duration::from_millis(250));
-        socket.write_all(b"+a\r\n+state\r\n:0\r\n").unwrap();
+        socket.write_all(b"*1\r\n+a\r\n*0\r\n:0\r\n").unwrap();
         // Until the other end is closed.
         assert_eq!(socket.read(&mut bytes).unwrap(), 0);
     });
@@ -105,8 +99,7 @@ async fn it_stays_open_when_it_is_us_who_stood_still() {
     };
     let mut handlers: Vec<_> = (0..6).map(|_| block()).collect();
     tokio::task::yield_now().await;
-    let send = |out: &mut Vec<u8>| out.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
-    let call = wire.try_look_up(state(), NO_WORDS.into_iter(), now_millis() + 200, send).unwrap();
+    let call = look_up_until(&wire, "a", now_millis() + 200).unwrap();
     tokio::task::yield_now().await;
     handlers.extend((0..6).map(|_| block()));
     // In time or not.
