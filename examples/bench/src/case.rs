@@ -44,6 +44,8 @@ pub(crate) enum Place {
 pub(crate) enum Ask {
     /// A stored response.
     Hit,
+    /// One of [`SPREAD`] stored responses, one after the other.
+    Spread,
     /// One with two tags, stale windows, and a field nominated by the policy.
     Full,
     /// The same with a field nominated by the handler, so that the record of nominated fields is
@@ -60,6 +62,9 @@ pub(crate) enum Ask {
     /// A response that is not stored yet.
     Miss,
 }
+
+/// Fewer than a thread remembers the keys and heads of.
+pub(crate) const SPREAD: usize = 100;
 
 impl Framework {
     pub(crate) const ALL: [Self; 2] = [Self::Axum, Self::Actix];
@@ -86,8 +91,9 @@ impl Place {
 }
 
 impl Ask {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Hit,
+        Self::Spread,
         Self::Full,
         Self::Varied,
         Self::NotModified,
@@ -100,6 +106,7 @@ impl Ask {
     const fn name(self) -> &'static str {
         match self {
             Self::Hit => "hit",
+            Self::Spread => "spread",
             Self::Full => "full",
             Self::Varied => "varied",
             Self::NotModified => "304",
@@ -125,6 +132,7 @@ impl Case {
     pub(crate) fn path(self, number: usize) -> String {
         match self.ask {
             Ask::Miss => format!("/item?number={number}"),
+            Ask::Spread => format!("/item?number={}", number % SPREAD),
             _ => "/item".to_owned(),
         }
     }
@@ -150,7 +158,7 @@ impl Case {
             Ask::Full | Ask::Varied => self.filling_field(),
             Ask::NotModified => etag.map(|etag| ("if-none-match", etag.to_owned())),
             Ask::Range => Some(("range", format!("bytes=0-{}", self.size / 2 - 1))),
-            Ask::Hit | Ask::Head | Ask::Stale | Ask::Miss => None,
+            Ask::Hit | Ask::Spread | Ask::Head | Ask::Stale | Ask::Miss => None,
         }
     }
 
@@ -173,7 +181,7 @@ impl Case {
             Ask::Varied => full(),
             Ask::Stale => Policy::ttl(Duration::from_secs(1))
                 .stale_while_revalidate(Duration::from_secs(86_400)),
-            Ask::Hit | Ask::NotModified | Ask::Head | Ask::Range | Ask::Miss => plain,
+            Ask::Hit | Ask::Spread | Ask::NotModified | Ask::Head | Ask::Range | Ask::Miss => plain,
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::process::pinned;
-use crate::case::Ask;
+use crate::case::{Ask, SPREAD};
 use crate::error::Error;
 
 /// Requests that a load generator makes.
@@ -72,15 +72,22 @@ impl Load {
     }
 
     /// Lua. A run of its own names for misses, so that no round meets those of another.
-    fn script(&self) -> &'static str {
-        match self.ask {
+    fn script(&self) -> String {
+        let script = match self.ask {
+            Ask::Spread => {
+                return format!(
+                    "local n = 0\nrequest = function()\n  n = (n + 1) % {SPREAD}\n  \
+                     return wrk.format(\"GET\", \"/item?number=\" .. n)\nend\n"
+                );
+            }
             Ask::Miss => {
                 "local run = os.time() .. os.clock()\nlocal n = 0\n\
                  request = function()\n  n = n + 1\n  \
                  return wrk.format(\"GET\", \"/item?n=\" .. run .. \"-\" .. n)\nend\n"
             }
             _ => "",
-        }
+        };
+        script.to_owned()
     }
 }
 

@@ -7,7 +7,7 @@ use super::process::Others;
 use super::server::{Redis, Server};
 use super::subject::{By, Subject};
 use crate::args::Servers;
-use crate::case::Ask;
+use crate::case::{Ask, SPREAD};
 use crate::error::Error;
 
 /// Of the server's core, while a round runs. Below, something else took part of it.
@@ -104,6 +104,11 @@ impl Contest<'_> {
 fn load(subject: Subject, server: &Server) -> Result<Load, Error> {
     let (case, address) = (subject.case, server.address());
     let first: Vec<_> = case.filling_field().into_iter().collect();
+    if case.ask == Ask::Spread {
+        for number in 1..SPREAD {
+            load::ask(address, "GET", &case.path(number), &first)?;
+        }
+    }
     let first = load::ask(address, "GET", &case.path(0), &first)?;
     let field = case.request_field(first.field("etag"));
     if case.ask == Ask::Stale {

@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::{App, HttpResponse, HttpServer, Resource, web};
-use axum::Router;
-use axum::http::StatusCode;
 use axum::http::header::VARY;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::{Router, routing};
 use bytes::Bytes;
 use cache_memory::MemoryStore;
 use cache_redis::RedisStore;
@@ -17,7 +16,7 @@ use redis::aio::MultiplexedConnection;
 use tower::Layer as _;
 
 use super::subject::{By, Peer, Subject};
-use crate::case::{Framework, Place};
+use crate::case::{Ask, Case, Framework, Place, SPREAD};
 use crate::error::Error;
 use crate::say::say;
 
@@ -50,7 +49,9 @@ impl Handler {
     async fn new(subject: Subject, redis: Option<&str>) -> Result<Self, Error> {
         let body = subject.case.body();
         let redis = match (subject.case.place, redis) {
-            (Place::Bare, Some(url)) => Some(filled(url, &body).await.map_err(failed)?),
+            (Place::Bare, Some(url)) => {
+                Some(filled(url, subject.case, &body).await.map_err(failed)?)
+            }
             _ => None,
         };
         Ok(Self {
@@ -63,14 +64,21 @@ impl Handler {
     }
 
     async fn answer(self) -> Result<Bytes, StatusCode> {
-        if let Some(mut redis) = self.redis {
-            let value = redis::cmd("GET").arg(NAME).query_async::<Vec<u8>>(&mut redis).await;
-            return value.map(Bytes::from).map_err(|_| StatusCode::BAD_GATEWAY);
+        if let Some(redis) = self.redis {
+            return get(redis, NAME).await;
         }
         if self.answers_once && self.called.swap(true, Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_secs(3_600)).await;
         }
         Ok(self.body)
+    }
+
+    /// For one of many names.
+    async fn respond_to(self, uri: Uri) -> Response {
+        match (self.redis.clone(), uri.query()) {
+            (Some(redis), Some(name)) => get(redis, name).await.into_response(),
+            _ => self.respond().await,
+        }
     }
 
     async fn respond(self) -> Response {
@@ -82,10 +90,22 @@ impl Handler {
     }
 }
 
-/// A connection to a Redis that has the body.
-async fn filled(url: &str, body: &Bytes) -> redis::RedisResult<MultiplexedConnection> {
+async fn get(mut redis: MultiplexedConnection, name: &str) -> Result<Bytes, StatusCode> {
+    let value = redis::cmd("GET").arg(name).query_async::<Vec<u8>>(&mut redis).await;
+    value.map(Bytes::from).map_err(|_| StatusCode::BAD_GATEWAY)
+}
+
+/// A connection to a Redis that has the body, under as many names as are asked for.
+async fn filled(url: &str, case: Case, body: &Bytes) -> redis::RedisResult<MultiplexedConnection> {
     let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
-    redis::cmd("SET").arg(NAME).arg(&**body).exec_async(&mut connection).await?;
+    let mut names = vec![NAME.to_owned()];
+    if case.ask == Ask::Spread {
+        let paths = (0..SPREAD).map(|number| case.path(number));
+        names.extend(paths.filter_map(|path| Some(path.split_once('?')?.1.to_owned())));
+    }
+    for name in names {
+        redis::cmd("SET").arg(name).arg(&**body).exec_async(&mut connection).await?;
+    }
     Ok(connection)
 }
 
@@ -108,7 +128,12 @@ fn axum(subject: Subject, redis: Option<&str>) -> Result<(), Error> {
     let runtime = runtime.enable_all().build().map_err(Error::io("making a runtime"))?;
     runtime.block_on(async {
         let handler = Handler::new(subject, redis).await?;
-        let router = Router::new().route("/item", get(move || handler.clone().respond()));
+        let route = if subject.case.ask == Ask::Spread {
+            routing::get(move |uri| handler.clone().respond_to(uri))
+        } else {
+            routing::get(move || handler.clone().respond())
+        };
+        let router = Router::new().route("/item", route);
         let layer = match subject.by {
             By::Redis => {
                 let store = RedisStore::connect(needed(redis)?).await.map_err(failed)?;

@@ -90,6 +90,12 @@ pub(crate) fn all(peers: bool) -> Vec<Subject> {
             }));
         }
     }
+    let spread = Subject::new(Framework::Axum, Place::Around, Ask::Spread, 1 << 10);
+    all.extend([16, 64].map(|connections| Subject {
+        by: By::Redis,
+        connections: Some(connections),
+        ..spread
+    }));
     if peers {
         for peer in [Peer::AxumResponseCache, Peer::Nginx, Peer::Varnish] {
             let place = if peer == Peer::AxumResponseCache { Place::Route } else { Place::Around };
@@ -109,9 +115,12 @@ impl Subject {
     }
 
     /// What it is measured against: the same body from a bare handler, under the same load. HEAD
-    /// is answered without a body there, too.
+    /// is answered without a body there, too, and what is spread is under as many names.
     pub(crate) fn base(self) -> Self {
-        let ask = if self.case.ask == Ask::Head { Ask::Head } else { Ask::Hit };
+        let ask = match self.case.ask {
+            same @ (Ask::Head | Ask::Spread) => same,
+            _ => Ask::Hit,
+        };
         let by = if self.by == By::Redis { By::Redis } else { By::Memory };
         Self { by, case: Case { place: Place::Bare, ask, ..self.case }, ..self }
     }
