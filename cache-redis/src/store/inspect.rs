@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use redis::Value;
 
 use super::Inner;
-use super::calls::one;
+use super::calls::two;
 use crate::connection::{Gate, text};
 use crate::error::Fault;
 use crate::meta::{SHARDS, negative};
@@ -17,13 +17,23 @@ impl Inner {
     pub(super) async fn ready(&self, limit: Duration) -> Result<(), Fault> {
         let checks = (0..self.layout.shards()).map(|shard| async move {
             let meta = self.layout.meta(shard);
+            // What every lookup asks, so that a right which is missing is told here.
             let build = |commands: &mut Commands| {
+                commands.command("MGET").arg(self.layout.entry(shard, ""));
                 commands.command("ZMSCORE").arg(meta).arg(SHARDS);
             };
-            let call = Call { shard, gate: Gate::Insist, meta: 0, repeatable: true, build: &build };
+            let call = Call { shard, gate: Gate::Insist, meta: 1, repeatable: true, build: &build };
             let answer = tokio::time::timeout(limit, self.topology.call(&call)).await;
             let mut answer = answer.unwrap_or(Err(Fault::TimedOut(limit)))?;
-            match one(&mut answer)? {
+            let (entry, recorded) = two(&mut answer)?;
+            match entry {
+                // During a slot's migration.
+                Value::ServerError(error) if !matches!(error.code(), "ASK" | "TRYAGAIN") => {
+                    return Err(Fault::server(&error));
+                }
+                _ => {}
+            }
+            match recorded {
                 Value::Array(scores) => match scores.first().and_then(negative) {
                     Some(recorded) if recorded != u64::from(self.layout.shards()) => {
                         Err(Fault::Unsupported(format!(

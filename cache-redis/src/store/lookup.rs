@@ -80,7 +80,7 @@ impl Inner {
         let meta = self.layout.meta(shard);
         let mut answer = self
             .call(shard, 1, &|commands| {
-                commands.command("GET").arg(&entry);
+                commands.command("MGET").arg(&entry);
                 ask_meta(commands, meta, asked.iter());
             })
             .await?;
@@ -200,17 +200,18 @@ impl Inner {
     }
 }
 
-/// What a reply to `GET` holds.
+/// What a reply to `MGET` of one name holds. A planted type is none.
 fn found_in(reply: Value) -> Result<Option<Bytes>, Fault> {
     match reply {
-        Value::BulkString(bytes) => Ok(Some(Bytes::from(bytes))),
-        Value::Nil => Ok(None),
-        Value::ServerError(error) => match error.code() {
-            // A planted type; or an entry that a slot's migration has moved already.
-            "WRONGTYPE" | "ASK" => Ok(None),
-            _ => Err(Fault::server(&error)),
+        Value::Array(mut entries) => match (entries.pop(), entries.is_empty()) {
+            (Some(Value::BulkString(bytes)), true) => Ok(Some(Bytes::from(bytes))),
+            (Some(Value::Nil), true) => Ok(None),
+            _ => Err(Fault::Protocol("MGET")),
         },
-        _ => Err(Fault::Protocol("GET")),
+        // An entry that a slot's migration has moved already.
+        Value::ServerError(error) if matches!(error.code(), "ASK" | "TRYAGAIN") => Ok(None),
+        Value::ServerError(error) => Err(Fault::server(&error)),
+        _ => Err(Fault::Protocol("MGET")),
     }
 }
 

@@ -56,10 +56,12 @@ async fn everything(worker: &Worker) {
 
 #[tokio::test]
 async fn missing_rights_are_named_at_the_start() {
-    let server = Server::start(&[]).unwrap();
-    server.run::<String>(&["ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "-info"]).unwrap();
-    let error = RedisStore::connect(&login(&server.url())).await.unwrap_err();
-    assert!(format!("{error:?}").contains("NOPERM"), "{error:?}");
+    for missing in ["-info", "-wait", "-mget", "-zmscore"] {
+        let server = Server::start(&[]).unwrap();
+        server.run::<String>(&["ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", missing]).unwrap();
+        let error = RedisStore::connect(&login(&server.url())).await.unwrap_err();
+        assert!(format!("{error:?}").contains("NOPERM"), "{missing}: {error:?}");
+    }
 }
 
 #[tokio::test]
