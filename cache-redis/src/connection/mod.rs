@@ -19,7 +19,7 @@ use cache_core::clock::{Clock, SystemClock};
 pub(crate) use self::conn::{Conn, exchange, text};
 pub(crate) use self::dial::{Certificates, Dial};
 pub(crate) use self::node::{Attempt, Node};
-pub(crate) use self::wire::{Question, Replies, Said, Wanted, begin_word};
+pub(crate) use self::wire::{Question, Replies, Said, Wanted, begin_word, line};
 use crate::breaker::millis;
 
 /// A silence of a server that is shorter than this is none.

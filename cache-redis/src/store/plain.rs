@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cache_core::key::Key;
 
-use crate::connection::{Question, Said, begin_word};
+use crate::connection::{Question, Said, begin_word, line};
 use crate::incarnation::Incarnation;
 use crate::layout::Layout;
 use crate::meta::{RESERVED, Reading};
@@ -79,12 +79,6 @@ fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
         number = number * 10 + usize::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?);
     }
     Some((number, rest))
-}
-
-fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().position(|byte| *byte == b'\r')?;
-    let (line, rest) = bytes.split_at_checked(end)?;
-    Some((line, rest.strip_prefix(b"\r\n")?))
 }
 
 #[cfg(test)]

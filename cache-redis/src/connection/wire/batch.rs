@@ -33,8 +33,10 @@
 //!
 //! **A batch is bounded**, since its first lookup waits for its last: lookups that follow each other
 //! without any other call between them, which may take long or be large; [`MOST`] entries, and about
-//! [`MOST_WORDS`]; and no more entries than have [`ROOM`] for their replies, as long as these are as the
-//! last ones were.
+//! [`MOST_WORDS`]; and no more entries than have [`ROOM`] for their replies, if none is larger than the
+//! largest that came lately. So the first large ones after many small ones may come together, at worst
+//! [`MOST`] of the largest that the store takes: all of them then wait for the last, within their limits,
+//! and each that gives up is a failure of its own to the circuit breaker.
 
 use std::sync::Arc;
 
@@ -86,6 +88,9 @@ const PROOF: &[u8] = b"*3\r\n$4\r\nWAIT\r\n$1\r\n0\r\n$1\r\n0\r\n";
 /// The most entries of a batch. One more share would save less than a thirtieth of a `WAIT`.
 const MOST: usize = 32;
 
+/// The most as long as no entry has come yet.
+const FIRST: usize = 4;
+
 /// So many words added to questions end a batch, so that none of these keeps the server busy for long.
 const MOST_WORDS: usize = 256;
 
@@ -132,7 +137,7 @@ struct Words {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { entries: 0, most: MOST, words: 0, used: 0, groups: Vec::new() }
+        Self { entries: 0, most: FIRST, words: 0, used: 0, groups: Vec::new() }
     }
 }
 
@@ -184,9 +189,9 @@ impl Batch {
         calls.push(Waiting::proof());
     }
 
-    /// Replies of lookups have so many bytes, as a rule.
+    /// Entries may have so many bytes; 0 if nothing is known of them.
     pub(super) fn expect(&mut self, bytes: usize) {
-        self.most = (ROOM / bytes.max(1)).clamp(1, MOST);
+        self.most = ROOM.checked_div(bytes).map_or(FIRST, |most| most.clamp(1, MOST));
     }
 }
 
@@ -336,7 +341,9 @@ mod tests {
     fn a_batch_is_bounded_by_number_and_by_what_its_replies_will_have() {
         let mut batch = Batch::default();
         let question = Question::new("m", &[]);
-        for (bytes, most) in [(0, MOST), (1_700, MOST), (16 << 10, 8), (ROOM, 1), (8 << 20, 1)] {
+        for (bytes, most) in
+            [(0, FIRST), (1, MOST), (1_700, MOST), (16 << 10, 8), (ROOM, 1), (8 << 20, 1)]
+        {
             batch.expect(bytes);
             for number in 0..most {
                 assert!(!batch.is_full(), "{bytes} bytes each");

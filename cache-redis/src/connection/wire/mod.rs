@@ -48,6 +48,7 @@ pub(crate) use self::batch::{Question, Wanted};
 use self::driver::Driver;
 pub(crate) use self::queue::Said;
 use self::queue::{Caller, Waiting};
+pub(crate) use self::scores::line;
 pub(crate) use self::words::begin_word;
 use crate::error::Fault;
 

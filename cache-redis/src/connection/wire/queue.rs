@@ -1,10 +1,12 @@
 //! Who waits for replies of a socket, in the order in which these will come. Pure.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 use tokio::sync::oneshot;
 
 use super::batch::Places;
@@ -14,8 +16,11 @@ use super::verdict::Verdict;
 use crate::error::Fault;
 use crate::meta::Score;
 
-/// Of how many entries a mean is kept.
+/// For about so many entries a large one is remembered.
 const RECENT: usize = 8;
+
+/// The bytes of the reply for an entry that is not there, or is empty.
+const NOTHING: usize = 6;
 
 /// What was said to one call.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,9 +59,8 @@ pub(super) struct Waiting {
     kind: Kind,
     /// To an entry, until its proof has come.
     unproved: Bytes,
-    caller: Option<Caller>,
-    /// Others who look up the same.
-    more: Vec<Caller>,
+    /// Several who look up the same; none if nobody waits but the socket itself.
+    callers: SmallVec<[Caller; 1]>,
     places: usize,
 }
 
@@ -99,59 +103,60 @@ impl Caller {
 impl Waiting {
     /// A pipeline with so many replies, which has taken so many places.
     pub(super) fn pipeline(replies: usize, caller: Caller, places: usize) -> Self {
-        let (scan, caller) = (Scan::of(replies), Some(caller));
-        Self { caller, places, ..Self::own(Kind::Pipeline, scan) }
+        Self { callers: smallvec![caller], places, ..Self::own(Kind::Pipeline, Scan::of(replies)) }
     }
 
     /// An entry, of the group with this number.
     pub(super) fn entry(group: usize, caller: Caller) -> Self {
-        Self { caller: Some(caller), places: 1, ..Self::own(Kind::Entry(group), Scan::of(1)) }
+        let own = Self::own(Kind::Entry(group), Scan::of(1));
+        Self { callers: smallvec![caller], places: 1, ..own }
     }
 
-    pub(super) const fn names(entries: usize) -> Self {
+    pub(super) fn names(entries: usize) -> Self {
         Self::own(Kind::Names(entries), Scan::line())
     }
 
-    pub(super) const fn question(members: usize) -> Self {
+    pub(super) fn question(members: usize) -> Self {
         Self::own(Kind::Question(members), Scan::of(1))
     }
 
-    pub(super) const fn proof() -> Self {
+    pub(super) fn proof() -> Self {
         Self::own(Kind::Proof, Scan::of(1))
     }
 
-    /// What nobody waits for but the socket itself.
-    const fn own(kind: Kind, scan: Scan) -> Self {
-        Self { scan, kind, unproved: Bytes::new(), caller: None, more: Vec::new(), places: 0 }
+    fn own(kind: Kind, scan: Scan) -> Self {
+        Self { scan, kind, unproved: Bytes::new(), callers: SmallVec::new(), places: 0 }
     }
 
     /// One more who looks up this entry.
     pub(super) fn join(&mut self, caller: Caller) {
-        self.more.push(caller);
+        self.callers.push(caller);
         self.places += 1;
-    }
-
-    fn callers(&self) -> impl Iterator<Item = &Caller> {
-        self.caller.iter().chain(&self.more)
     }
 
     /// When the first of its callers will wait no longer.
     fn due(&self) -> Option<u64> {
-        self.callers().filter_map(|caller| caller.deadline).min()
+        self.callers.iter().filter_map(|caller| caller.deadline).min()
     }
 
     fn expire(&mut self, now: u64) {
-        let is_over = |caller: &mut Caller| caller.deadline.is_some_and(|deadline| deadline <= now);
-        let over =
-            self.caller.take_if(is_over).into_iter().chain(self.more.extract_if(.., is_over));
-        over.for_each(|caller| caller.tell(Err(Fault::TimedOut(Duration::ZERO))));
-        if self.callers().next().is_none() {
+        if self.due().is_none_or(|due| due > now) {
+            return;
+        }
+        for caller in std::mem::take(&mut self.callers) {
+            if caller.deadline.is_some_and(|deadline| deadline <= now) {
+                caller.tell(Err(Fault::TimedOut(Duration::ZERO)));
+            } else {
+                self.callers.push(caller);
+            }
+        }
+        if self.callers.is_empty() {
             self.unproved = Bytes::new();
         }
     }
 
     fn tell(self, outcome: &Result<Said, Fault>) {
-        for caller in self.caller.into_iter().chain(self.more) {
+        for caller in self.callers {
             caller.tell(outcome.clone());
         }
     }
@@ -164,7 +169,7 @@ pub(super) struct Queue {
     unproved: usize,
     /// To the questions of their batch.
     answers: Vec<Option<Arc<[Score]>>>,
-    /// How many bytes the replies for an entry have had lately.
+    /// How many bytes the largest of the entries that came lately has had.
     usual: usize,
 }
 
@@ -187,7 +192,7 @@ impl Queue {
         self.calls.get(self.unproved).map_or(0, |call| call.scan.string())
     }
 
-    /// How many bytes the replies for an entry have, as a rule.
+    /// How many bytes an entry may be expected to have; 0 if none has come.
     pub(super) const fn usual(&self) -> usize {
         self.usual
     }
@@ -201,34 +206,35 @@ impl Queue {
     /// asked.
     pub(super) fn complete(&mut self, part: &mut Vec<u8>, rest: &[u8]) -> Result<usize, Fault> {
         let Some(call) = self.calls.get_mut(self.unproved) else { return Ok(0) };
-        let kind = call.kind;
-        if let Kind::Entry(_) = kind {
-            call.unproved = whole(part, rest);
-            let length = call.unproved.len();
-            let before = if self.usual == 0 { length } else { self.usual };
-            self.usual = (before * (RECENT - 1) + length) / RECENT;
-            self.unproved += 1;
-            return Ok(0);
-        }
-        let Some(call) = self.calls.remove(self.unproved) else { return Ok(0) };
-        if kind == Kind::Pipeline {
-            let places = call.places;
-            call.tell(&Ok(Said { own: whole(part, rest), ..Said::default() }));
-            return Ok(places);
-        }
-        part.extend_from_slice(rest);
-        let done = self.take_in(kind, part);
-        part.clear();
-        done
-    }
-
-    /// The reply to something that the socket's own task has asked.
-    fn take_in(&mut self, kind: Kind, reply: &[u8]) -> Result<usize, Fault> {
-        match kind {
-            Kind::Names(entries) => self.begin_entries(entries, reply)?,
-            Kind::Question(members) => self.answers.push(scores::read(reply, members)),
-            Kind::Proof => return self.prove(Verdict::read(reply)),
-            Kind::Pipeline | Kind::Entry(_) => {}
+        match call.kind {
+            Kind::Entry(_) => {
+                call.unproved = whole(part, rest);
+                let length = call.unproved.len();
+                // What is not there says nothing of what is.
+                if length > NOTHING {
+                    self.usual = length.max(self.usual - self.usual / RECENT);
+                }
+                self.unproved += 1;
+            }
+            Kind::Pipeline => {
+                let places = call.places;
+                if let Some(call) = self.calls.remove(self.unproved) {
+                    call.tell(&Ok(Said { own: whole(part, rest), ..Said::default() }));
+                }
+                return Ok(places);
+            }
+            Kind::Names(entries) => {
+                self.calls.remove(self.unproved);
+                self.begin_entries(entries, &joined(part, rest))?;
+            }
+            Kind::Question(members) => {
+                self.calls.remove(self.unproved);
+                self.answers.push(scores::read(&joined(part, rest), members));
+            }
+            Kind::Proof => {
+                self.calls.remove(self.unproved);
+                return self.prove(Verdict::read(&joined(part, rest)));
+            }
         }
         Ok(0)
     }
@@ -258,7 +264,7 @@ impl Queue {
         let mut places = 0;
         for call in self.calls.drain(..std::mem::take(&mut self.unproved)) {
             places += call.places;
-            let Waiting { kind: Kind::Entry(group), unproved, caller, more, .. } = call else {
+            let Waiting { kind: Kind::Entry(group), unproved, mut callers, .. } = call else {
                 continue;
             };
             let shared = self.answers.get(group);
@@ -266,11 +272,12 @@ impl Queue {
                 (Verdict::Primary, Some(shared)) => Ok(Said { own, shared: shared.clone(), words }),
                 _ => Err(Fault::Unproven),
             };
-            for mut caller in more {
+            let last = callers.pop();
+            for mut caller in callers {
                 let words = std::mem::take(&mut caller.words);
                 caller.tell(outcome(unproved.clone(), words));
             }
-            if let Some(mut caller) = caller {
+            if let Some(mut caller) = last {
                 let words = std::mem::take(&mut caller.words);
                 caller.tell(outcome(unproved, words));
             }
@@ -298,6 +305,15 @@ impl Queue {
             call.tell(&Err(fault.clone()));
         }
     }
+}
+
+/// The same, where it is looked at at once.
+fn joined<'r>(part: &mut Vec<u8>, rest: &'r [u8]) -> Cow<'r, [u8]> {
+    if part.is_empty() {
+        return Cow::Borrowed(rest);
+    }
+    part.extend_from_slice(rest);
+    Cow::Owned(std::mem::take(part))
 }
 
 fn whole(part: &mut Vec<u8>, rest: &[u8]) -> Bytes {

@@ -29,7 +29,8 @@ pub(super) fn is_number(digits: &[u8], number: usize) -> bool {
     std::str::from_utf8(digits).is_ok_and(|digits| digits.parse() == Ok(number))
 }
 
-fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The first line without its end, and what follows it.
+pub(crate) fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\r')?;
     let (line, rest) = bytes.split_at_checked(end)?;
     Some((line, rest.strip_prefix(b"\r\n")?))

@@ -168,6 +168,20 @@ async fn another_call_ends_the_batch_before_it() {
 #[tokio::test]
 async fn a_batch_has_no_more_entries_than_are_allowed() {
     let (wire, mut server) = pipe(1 << 20);
+    let first = ["a", "b", "c", "d", "e"].map(|name| look_up(&wire, name));
+    expect_batch(&mut server, &["a", "b", "c", "d"]).await;
+    expect_batch(&mut server, &["e"]).await;
+    let strings: String = ["a", "b", "c", "d"].map(string).concat();
+    say(&mut server, &format!("*4\r\n{strings}{END}*1\r\n$1\r\ne\r\n{END}")).await;
+    for call in first {
+        call.await.unwrap().unwrap();
+    }
+    // What was learnt holds from the next writing on.
+    let next = look_up(&wire, "f");
+    expect_batch(&mut server, &["f"]).await;
+    say(&mut server, &["*1\r\n$1\r\nf\r\n", END].concat()).await;
+    next.await.unwrap().unwrap();
+
     let names: Vec<_> = (0..100).map(|number| number.to_string()).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let calls: Vec<_> = names.iter().map(|name| look_up(&wire, name)).collect();
@@ -289,112 +303,162 @@ async fn each_lookup_gets_the_answer_to_its_own_question() {
 /// What one caller does.
 #[derive(Clone, Debug)]
 struct Caller {
-    is_lookup: bool,
+    /// The entry that it looks up, and members whose scores it asks for; other calls have none.
+    wants: Option<(usize, Vec<usize>)>,
     size: usize,
     gives_up: bool,
+    /// It waits no longer than so many milliseconds.
+    patience: Option<u64>,
     /// Others get a turn before the next one.
     pauses: bool,
 }
 
+/// Few names and words, so that many ask for the same.
 fn callers() -> impl Strategy<Value = Vec<Caller>> {
     let size = prop_oneof![4 => 0_usize..40, 1 => 30_000_usize..150_000];
-    let caller = (prop::bool::weighted(0.8), size, prop::bool::weighted(0.2), any::<bool>());
-    let caller = caller.prop_map(|(is_lookup, size, gives_up, pauses)| Caller {
-        is_lookup,
+    let wants = (0_usize..4, prop::collection::vec(0_usize..6, 0..4));
+    let caller = (
+        prop::option::weighted(0.8, wants),
+        size,
+        prop::bool::weighted(0.2),
+        prop::option::weighted(0.2, 0_u64..4),
+        any::<bool>(),
+    );
+    let caller = caller.prop_map(|(wants, size, gives_up, patience, pauses)| Caller {
+        wants,
         size,
         gives_up,
+        patience,
         pauses,
     });
     prop::collection::vec(caller, 1..60)
 }
 
-/// Answers each command in parts, and every proof by the next verdict.
-async fn answer(mut server: DuplexStream, proofs: Vec<bool>, said: Arc<Mutex<Vec<Option<bool>>>>) {
+/// What has been asked of the server so far, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Entries,
+    Other,
+    /// Whether it said that it is a primary.
+    Proof(bool),
+}
+
+/// Answers each command in parts, and every proof by the next verdict. An entry is its name, the number
+/// of the command that asked for it, and as much more as its name says.
+async fn answer(mut server: DuplexStream, proofs: Vec<bool>, asked: Arc<Mutex<Vec<Asked>>>) {
     let mut proofs = proofs.into_iter().cycle();
     loop {
         let words = command(&mut server).await;
-        let (reply, proof) = if words == STATE {
-            ("*0\r\n".to_owned(), None)
-        } else if words[0] == "MGET" {
-            said.lock().unwrap().extend(words[1..].iter().map(|_| None));
-            let entries: String = words[1..].iter().map(|name| string(name)).collect();
-            (format!("*{}\r\n{entries}", words.len() - 1), None)
-        } else if words == WAIT {
-            let is_primary = proofs.next().unwrap();
-            (if is_primary { ":0\r\n" } else { BUSY }.to_owned(), Some(is_primary))
-        } else {
-            (string(&words[1]), None)
+        let (reply, what) = match words[0].as_str() {
+            "MGET" => {
+                let number = asked.lock().unwrap().len();
+                let entry = |name: &String| {
+                    let size = if name == "0" { 50_000 } else { 0 };
+                    string(&format!("{name}-{number}-{}", "x".repeat(size)))
+                };
+                let entries: String = words[1..].iter().map(entry).collect();
+                (format!("*{}\r\n{entries}", words.len() - 1), Asked::Entries)
+            }
+            "ZMSCORE" => {
+                let scores: String = words[2..].iter().map(|word| format!(",{word}\r\n")).collect();
+                (format!("*{}\r\n{scores}", words.len() - 2), Asked::Other)
+            }
+            "WAIT" => {
+                let is_primary = proofs.next().unwrap();
+                let reply = if is_primary { ":0\r\n" } else { BUSY };
+                (reply.to_owned(), Asked::Proof(is_primary))
+            }
+            _ => (string(&words[1]), Asked::Other),
         };
-        if words[0] == "ECHO" || words == WAIT {
-            said.lock().unwrap().push(proof);
-        }
+        asked.lock().unwrap().push(what);
         for part in reply.as_bytes().chunks(1_999) {
             server.write_all(part).await.unwrap();
         }
     }
 }
 
-/// Each lookup gets its own replies if, and only if, the first proof that was asked for after it
-/// was given; whoever else calls or leaves.
+/// What a lookup was told, and how many commands the server had before it began.
+type Told = (usize, Result<Said, Fault>);
+
+fn look_up_some(wire: &Wire, caller: &Caller, (name, members): &(usize, Vec<usize>)) -> Replies {
+    let members: Vec<_> = members.iter().map(usize::to_string).collect();
+    let wanted = Wanted {
+        question: state(),
+        words: members.iter().map(String::as_str),
+        number: 0,
+        name: |out: &mut Vec<u8>| words::put_word(out, &name.to_string()),
+    };
+    let deadline = caller.patience.map_or(u64::MAX, |patience| now_millis() + patience);
+    wire.try_look_up(wanted, deadline).unwrap()
+}
+
+/// Each lookup gets its own entry, read after it began, and its own scores, if, and only if, the first
+/// proof that was asked for after them was given; whoever else calls, joins or leaves.
 async fn everyone_gets_what_was_proved(callers: Vec<Caller>, proofs: Vec<bool>, room: usize) {
     let (wire, server) = pipe(room);
-    let said = Arc::new(Mutex::new(Vec::new()));
-    let server = tokio::spawn(answer(server, proofs, Arc::clone(&said)));
-    let mut waiting = Vec::new();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let server = tokio::spawn(answer(server, proofs, Arc::clone(&asked)));
+    let (mut looking, mut others) = (Vec::new(), Vec::new());
     for (number, caller) in callers.iter().enumerate() {
-        let text = format!("{number}-{}", "x".repeat(caller.size));
-        let call: Option<tokio::task::JoinHandle<Result<String, Fault>>> = if caller.is_lookup {
-            let call = look_up(&wire, &text);
-            (!caller.gives_up).then(|| {
-                tokio::spawn(async move {
-                    let said = call.await.unwrap()?;
-                    assert!(said.scores(0).unwrap().next().is_none());
-                    Ok(String::from_utf8(said.own.to_vec()).unwrap())
-                })
-            })
+        if let Some(wants) = &caller.wants {
+            let began = asked.lock().unwrap().len();
+            let call = look_up_some(&wire, caller, wants);
+            if !caller.gives_up {
+                let told = tokio::spawn(async move { (began, call.await.unwrap()) });
+                looking.push((caller, wants, told));
+            }
         } else {
+            let text = format!("{number}-{}", "x".repeat(caller.size));
             let call = tokio::spawn(ask(Arc::clone(&wire), text.clone()));
+            others.push((text, call));
             // It is left to the socket's task before the next one is.
             tokio::task::yield_now().await;
-            Some(call)
-        };
-        waiting.push((text, call));
+        }
         if caller.pauses {
             tokio::task::yield_now().await;
         }
     }
-    let mut outcomes = Vec::new();
-    for (text, call) in waiting {
-        let outcome = match call {
-            Some(call) => {
-                let outcome = tokio::time::timeout(Duration::from_secs(30), call).await.unwrap();
-                Some(outcome.unwrap())
-            }
-            None => None,
-        };
-        outcomes.push((text, outcome));
+    let limit = Duration::from_secs(30);
+    for (text, call) in others {
+        let got = tokio::time::timeout(limit, call).await.unwrap().unwrap().unwrap();
+        assert_eq!(got, text);
+    }
+    let mut told = Vec::new();
+    for (caller, wants, call) in looking {
+        told.push((caller, wants, tokio::time::timeout(limit, call).await.unwrap().unwrap()));
     }
     // Those who gave up last may be without an answer still.
     until(|| wire.0.places.available_permits() == PLACES).await;
     server.abort();
-    let said = std::mem::take(&mut *said.lock().unwrap());
-    let mut place = 0;
-    for ((text, outcome), caller) in outcomes.into_iter().zip(callers) {
-        while said[place].is_some() {
-            place += 1;
+    let asked = std::mem::take(&mut *asked.lock().unwrap());
+    for (caller, wants, told) in told {
+        assert_told(caller, wants, told, &asked);
+    }
+}
+
+fn assert_told(
+    caller: &Caller,
+    (name, members): &(usize, Vec<usize>),
+    (began, told): Told,
+    asked: &[Asked],
+) {
+    match told {
+        Ok(said) => {
+            let own = String::from_utf8(said.own.to_vec()).unwrap();
+            let (_, entry) = own.split_once("\r\n").unwrap();
+            let mut parts = entry.split('-');
+            assert_eq!(parts.next().unwrap(), name.to_string());
+            let read: usize = parts.next().unwrap().parse().unwrap();
+            assert!(read >= began, "read before it began");
+            assert_eq!(asked[read], Asked::Entries);
+            let proof = asked[read..].iter().find(|asked| matches!(asked, Asked::Proof(_)));
+            assert_eq!(proof, Some(&Asked::Proof(true)));
+            let scores = members.iter().map(|member| Score::Whole(i64::try_from(*member).unwrap()));
+            assert!(said.scores(0).unwrap().eq(scores), "{said:?}");
         }
-        place += 1;
-        let proof = said[place..].iter().find_map(|proof| *proof);
-        match outcome {
-            None => {}
-            Some(Ok(got)) if caller.is_lookup => {
-                assert_eq!(proof, Some(true));
-                assert_eq!(got, string(&text));
-            }
-            Some(Err(Fault::Unproven)) if caller.is_lookup => assert_eq!(proof, Some(false)),
-            Some(Ok(got)) => assert_eq!(got, text),
-            Some(Err(fault)) => panic!("{fault:?}"),
-        }
+        Err(Fault::Unproven) => assert!(asked[began..].contains(&Asked::Proof(false))),
+        Err(Fault::TimedOut(_)) => assert!(caller.patience.is_some()),
+        Err(fault) => panic!("{fault:?}"),
     }
 }
 

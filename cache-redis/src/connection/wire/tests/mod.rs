@@ -128,8 +128,9 @@ async fn a_call_that_is_given_up_keeps_its_place_until_it_is_answered() {
     }
     assert!(look_up_until(&wire, "a", u64::MAX).is_none(), "no more than there are places");
     let patient = tokio::spawn(ask(Arc::clone(&wire), "after".to_owned()));
-    let batch = [b"*32\r\n".to_vec(), b"+x\r\n".repeat(32), b"*0\r\n:0\r\n".to_vec()].concat();
-    server.write_all(&batch.repeat(PLACES / 32)).await.unwrap();
+    // No more at once, as long as nothing is known of what comes.
+    let batch = [b"*4\r\n".to_vec(), b"+x\r\n".repeat(4), b"*0\r\n:0\r\n".to_vec()].concat();
+    server.write_all(&batch.repeat(PLACES / 4)).await.unwrap();
     let mut seen = Vec::new();
     while !seen.ends_with(b"after\r\n") {
         seen.push(server.read_u8().await.unwrap());
