@@ -17,6 +17,7 @@ fn label(wishes: &Wishes) -> Result<(), TagError> {
     wishes.tag("user:7")
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as an extractor gives it")]
 fn handler(response: ResponseCache) -> Result<(), TagError> {
     label(&response)
 }
