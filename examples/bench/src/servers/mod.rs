@@ -16,7 +16,7 @@ mod subject;
 pub(crate) use self::client::ask_for_heads;
 use self::process::require;
 pub(crate) use self::process::{cpu_of_this, pin_this_thread};
-use self::round::Pair;
+use self::round::{Compared, Pair};
 pub(crate) use self::serve::serve;
 pub(crate) use self::server::Redis;
 use self::subject::{By, Peer, Subject};
@@ -44,17 +44,20 @@ pub(crate) fn measure(options: &Servers) -> Result<Table, Error> {
         "bare p99", "pairs",
     ]);
     for subject in subjects {
-        let pairs = match round::compare(subject, options) {
-            Ok(pairs) => pairs,
+        let Compared { pairs, filling } = match round::compare(subject, options) {
+            Ok(compared) => compared,
             Err(error) if options.smoke => return Err(error),
             // The rows that are there took their time.
             Err(error) => {
                 complain(format_args!("{subject}: {error}"));
-                Vec::new()
+                Compared::default()
             }
         };
         complain(format_args!("{subject}: {} pairs", pairs.len()));
-        table.row(row(subject, &pairs));
+        table.row(row(subject.to_string(), &pairs));
+        if !filling.is_empty() {
+            table.row(row(format!("{subject}, store filling"), &filling));
+        }
     }
     Ok(table)
 }
@@ -86,7 +89,7 @@ fn require_all(subjects: &[Subject]) -> Result<(), Error> {
     Ok(())
 }
 
-fn row(subject: Subject, pairs: &[Pair]) -> Vec<String> {
+fn row(subject: String, pairs: &[Pair]) -> Vec<String> {
     let of = |value: fn(&Pair) -> f64| spread(pairs.iter().map(value).collect());
     let throughput = of(|pair| pair.subject.per_second / pair.base.per_second);
     let cpu = of(|pair| pair.subject.cpu / pair.base.cpu);
@@ -96,7 +99,7 @@ fn row(subject: Subject, pairs: &[Pair]) -> Vec<String> {
         |value: f64| if value.is_nan() { "–".to_owned() } else { format!("{value:.2}") };
     let between = |(low, _, high): (f64, f64, f64)| format!("{}–{}", ratio(low), ratio(high));
     vec![
-        subject.to_string(),
+        subject,
         shown(of(|pair| pair.subject.per_second).1),
         ratio(throughput.1),
         between(throughput),

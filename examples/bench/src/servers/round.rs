@@ -19,6 +19,15 @@ const OTHERS: f64 = 0.10;
 /// How often more than wanted a pair of rounds may be tried.
 const PATIENCE: usize = 3;
 
+/// So many misses leave the default store far from full,
+const FILLING: f64 = 100_000.0;
+
+/// and after so many it has been full for long: of 1 KiB it holds some 155 000.
+const FULL: f64 = 250_000.0;
+
+/// In how many rounds a store must have become full.
+const FILLING_ROUNDS: usize = 100;
+
 /// What one round of a subject and one of its base gave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pair {
@@ -26,8 +35,17 @@ pub(crate) struct Pair {
     pub(crate) subject: Round,
 }
 
+/// What was measured of a subject.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Compared {
+    pub(crate) pairs: Vec<Pair>,
+    /// Of misses: those while nothing had to go yet for what came in.
+    pub(crate) filling: Vec<Pair>,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Round {
+    requests: f64,
     pub(crate) per_second: f64,
     /// Processor time of one request, in microseconds.
     pub(crate) cpu: f64,
@@ -46,7 +64,7 @@ impl Round {
 }
 
 /// A subject and its base take turns: A B A B.
-pub(crate) fn compare(subject: Subject, options: &Servers) -> Result<Vec<Pair>, Error> {
+pub(crate) fn compare(subject: Subject, options: &Servers) -> Result<Compared, Error> {
     let redis = match subject.by {
         By::Redis => Some(Redis::start(options.load_core)?),
         By::Memory | By::Peer(_) => None,
@@ -55,19 +73,42 @@ pub(crate) fn compare(subject: Subject, options: &Servers) -> Result<Vec<Pair>, 
     let base = Server::start(subject.base(), contest.redis, options)?;
     let server = Server::start(subject, contest.redis, options)?;
     let (ask_base, ask) = (load(subject.base(), &base)?, load(subject, &server)?);
+    let pair = || {
+        let base = contest.round(&base, &ask_base)?;
+        Ok(Pair { base, subject: contest.round(&server, &ask)? })
+    };
+    let counts =
+        |pair: &Pair| options.smoke || pair.base.counts(subject) && pair.subject.counts(subject);
+    let filling = if subject.fills_its_store() && !options.smoke {
+        filled(pair)?.into_iter().filter(counts).collect()
+    } else {
+        Vec::new()
+    };
     let mut pairs = Vec::new();
     for _ in 0..options.pairs * PATIENCE {
-        let pair =
-            Pair { base: contest.round(&base, &ask_base)?, subject: contest.round(&server, &ask)? };
-        let counts = pair.base.counts(subject) && pair.subject.counts(subject);
-        if counts || options.smoke {
-            pairs.push(pair);
-        }
+        pairs.extend(Some(pair()?).filter(counts));
         if pairs.len() == options.pairs {
             break;
         }
     }
-    Ok(pairs)
+    Ok(Compared { pairs, filling })
+}
+
+/// Goes on until the store is full. A server that has run for a while has a full one, for each
+/// entry that comes in one goes, and its memory is there. Gives the pairs of before.
+fn filled(pair: impl Fn() -> Result<Pair, Error>) -> Result<Vec<Pair>, Error> {
+    let (mut filling, mut requests) = (Vec::new(), 0.0);
+    for _ in 0..FILLING_ROUNDS {
+        let pair = pair()?;
+        requests += pair.subject.requests;
+        if requests <= FILLING {
+            filling.push(pair);
+        }
+        if requests >= FULL {
+            return Ok(filling);
+        }
+    }
+    Err(Error::other(format!("{requests} misses in {FILLING_ROUNDS} rounds fill no store")))
 }
 
 struct Contest<'a> {
@@ -86,6 +127,7 @@ impl Contest<'_> {
         let others = Others::read()?.since(others, cpu + redis);
         let requests = seen.requests.max(1.0);
         Ok(Round {
+            requests,
             per_second: requests / seen.seconds,
             cpu: cpu.as_secs_f64() * 1e6 / requests,
             p50: seen.p50,

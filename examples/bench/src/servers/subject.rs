@@ -137,6 +137,11 @@ impl Subject {
         self.by != By::Redis && !self.both_cores && self.case.size < 256 << 10
     }
 
+    /// Whether each of its requests adds to what is stored, until the store is full.
+    pub(crate) fn fills_its_store(self) -> bool {
+        self.case.ask == Ask::Miss
+    }
+
     pub(crate) fn policy(self) -> Policy {
         match self.by {
             By::Redis => self.case.policy().tags(["one", "two"]),
