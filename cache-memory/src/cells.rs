@@ -31,6 +31,19 @@
 //! floor: the floor is raised before the cell is dropped, and the put reads the floor after it
 //! has enrolled in the successor.
 //!
+//! *A cell that is not there yet is missed by nobody.* Most tags, those of keys above all, are on
+//! one entry and never named by anybody else. Until somebody else asks for such a tag, the map has
+//! the slot in the place of a cell, and it is the slot's *own*: a slot has at most one. Who asks,
+//! another put or an invalidation, makes the cell under the lock of the map's shard: its mark is 0,
+//! the slot is a member and is given it, and it takes the slot's place in the map. So the slot is
+//! enrolled from when it came into the map, under the same lock: whoever comes later finds it
+//! there, or a cell that it is a member of; if a cell was there first, the slot takes that one and
+//! enrols as for any other tag. To read no cell in a slot is to read the mark 0 of the cell that it
+//! would have: an invalidation marks a cell after the slot was given it, so a lookup that starts
+//! after it has returned sees both. A slot that leaves goes from the map under the lock, if it is
+//! still there; if not, it has its cell and leaves that. If nothing is in the map, there was a
+//! cell that was dropped, or none that was ever marked: the argument above is about that cell.
+//!
 //! *A verdict is honest.* Marks and floor only rise, so a put that finds all of them at or below
 //! its stamp, one after the other, was valid at the first of these loads.
 //!
@@ -55,7 +68,7 @@ use quick_cache::DefaultHashBuilder;
 
 use crate::lock::{lock, try_lock};
 use crate::members::{IntoIter, Members};
-use crate::slot::Slot;
+use crate::slot::{Own, Slot, Tie};
 use crate::tickets::Tickets;
 
 /// How many parked cells one dropped ticket or one invalidation looks at.
@@ -64,7 +77,7 @@ const SETTLE_STEP: usize = 64;
 /// All tags in use.
 #[derive(Debug)]
 pub(crate) struct Cells {
-    map: DashMap<ByTag, (), DefaultHashBuilder>,
+    map: DashMap<Known, (), DefaultHashBuilder>,
     tickets: Tickets,
     floor: AtomicU64,
     /// The highest horizon seen.
@@ -92,9 +105,20 @@ pub(crate) struct Cell {
     retired: AtomicBool,
 }
 
-/// A cell as a key of the map: equal to its tag, which is not read again when the cell goes.
+/// What there is for a tag. As a key of the map it is equal to its tag, of which it has the hash, so
+/// that nothing that lies far away is read for the sake of others.
 #[derive(Debug)]
-struct ByTag(Arc<Cell>);
+enum Known {
+    Cell {
+        hash: u32,
+        cell: Arc<Cell>,
+    },
+    /// Nothing but one slot, whose own tag it is.
+    Alone {
+        hash: u32,
+        slot: Arc<Slot>,
+    },
+}
 
 /// A cell that is kept for its mark alone.
 #[derive(Debug)]
@@ -183,15 +207,32 @@ impl Cells {
         std::ptr::eq(Arc::as_ptr(&guard.cells), self).then_some(guard.reading)
     }
 
-    /// The cells of `tags`, in that order, made where they are missing.
-    pub(crate) fn intern(&self, tags: &[Tag]) -> impl Iterator<Item = Arc<Cell>> {
-        tags.iter().map(|tag| self.intern_one(tag))
+    /// What ties a slot with these tags to them: cells, made where they are missing, but for one.
+    pub(crate) fn ties(&self, tags: &[Tag]) -> impl Iterator<Item = Tie> {
+        let mut has_own = false;
+        tags.iter().enumerate().map(move |(place, tag)| {
+            let hash = self.hash_of(tag);
+            // The tag of a key is new, mostly; another one is shared, and many look for it.
+            if tag.kind() != TagKind::Key
+                && let Some(cell) = self.find(tag, hash)
+            {
+                return Tie::Cell(cell);
+            }
+            match Own::at(place, hash).filter(|_| !has_own) {
+                Some(own) => {
+                    has_own = true;
+                    Tie::Own(own)
+                }
+                None => Tie::Cell(self.make(tag, hash)),
+            }
+        })
     }
 
     /// Makes the slot known to its cells: all of them, or none.
     ///
     /// The slot's ticket must stay alive until the put's verdict.
     pub(crate) fn enrol(&self, slot: &Arc<Slot>) -> Enrolment {
+        self.enrol_alone(slot);
         for cell in slot.cells() {
             let enrolment = cell.enrol(slot);
             if enrolment != Enrolment::Done {
@@ -203,6 +244,19 @@ impl Cells {
         Enrolment::Done
     }
 
+    /// Makes the slot known by its own tag, or gives it the cell of that.
+    fn enrol_alone(&self, slot: &Arc<Slot>) {
+        let (Some(Own { hash, .. }), Some(tag)) = (slot.alone(), slot.own_tag()) else { return };
+        let known = match self.map.entry(Known::Alone { hash, slot: Arc::clone(slot) }) {
+            Entry::Vacant(place) => {
+                place.insert(());
+                return;
+            }
+            Entry::Occupied(known) => known.key().cell().cloned(),
+        };
+        slot.give_own(&known.unwrap_or_else(|| self.make(tag, hash)));
+    }
+
     /// Makes the slot unknown to its cells. It must have left the cache, or never enter it.
     pub(crate) fn leave(&self, slot: &Arc<Slot>) {
         self.leave_if(slot, |was_member| was_member);
@@ -210,6 +264,10 @@ impl Cells {
 
     /// Leaves all cells, and drops those that are now empty and `concerned`.
     fn leave_if(&self, slot: &Arc<Slot>, concerned: impl Fn(bool) -> bool) {
+        if let (Some(Own { hash, .. }), Some(tag)) = (slot.alone(), slot.own_tag()) {
+            let named: &dyn Named = &Sought { tag, hash };
+            self.map.remove_if(named, |known, ()| known.is_alone(slot));
+        }
         for cell in slot.cells() {
             let deserted = {
                 let mut members = lock(&cell.members);
@@ -227,7 +285,7 @@ impl Cells {
     /// Makes invalid every slot that carries one of `tags`, which must be sorted and unique.
     pub(crate) fn invalidate(&self, tags: &[Tag]) -> Marked {
         let (cells, marked) = loop {
-            let cells: Vec<_> = self.intern(tags).collect();
+            let cells: Vec<_> = tags.iter().map(|tag| self.intern(tag)).collect();
             if let Some(marked) = self.mark(&cells) {
                 break (cells, marked);
             }
@@ -284,24 +342,39 @@ impl Cells {
         }
     }
 
-    fn intern_one(&self, tag: &Tag) -> Arc<Cell> {
-        // Half of it is enough to spread cells, and fits beside what a cell has in any case.
-        let hash = self.map.hasher().hash_one(tag) as u32;
-        // The tag of a key is new, mostly; another one is shared, and many look for it.
-        if tag.kind() != TagKind::Key {
-            let sought: &dyn Named = &Sought { tag, hash };
-            if let Some(known) = self.map.get(sought) {
-                return Arc::clone(&known.key().0);
-            }
-        }
+    /// Half of it is enough to spread cells, and fits beside what a cell has in any case.
+    fn hash_of(&self, tag: &Tag) -> u32 {
+        self.map.hasher().hash_one(tag) as u32
+    }
+
+    /// The cell of a tag.
+    fn intern(&self, tag: &Tag) -> Arc<Cell> {
+        let hash = self.hash_of(tag);
+        self.find(tag, hash).unwrap_or_else(|| self.make(tag, hash))
+    }
+
+    /// The cell of a tag, if there is one.
+    fn find(&self, tag: &Tag, hash: u32) -> Option<Arc<Cell>> {
+        let sought: &dyn Named = &Sought { tag, hash };
+        self.map.get(sought).and_then(|known| known.key().cell().cloned())
+    }
+
+    /// The cell of a tag that had none just now. If it is a slot's own, the slot is given it.
+    fn make(&self, tag: &Tag, hash: u32) -> Arc<Cell> {
         let cell = Arc::new(Cell::new(tag.clone(), hash));
-        match self.map.entry(ByTag(Arc::clone(&cell))) {
-            Entry::Occupied(known) => Arc::clone(&known.key().0),
-            Entry::Vacant(place) => {
-                place.insert(());
-                cell
-            }
+        match self.map.entry(Known::Cell { hash, cell: Arc::clone(&cell) }) {
+            Entry::Vacant(place) => _ = place.insert(()),
+            Entry::Occupied(known) => match known.key() {
+                Known::Cell { cell: known, .. } => return Arc::clone(known),
+                Known::Alone { slot, .. } => {
+                    slot.give_own(&cell);
+                    // Nobody else has seen the cell: it is not marked, and it is in use.
+                    cell.enrol(slot);
+                    known.replace_entry(());
+                }
+            },
         }
+        cell
     }
 
     /// The atomic step of an invalidation; none if one of the cells has been retired meanwhile.
@@ -338,9 +411,9 @@ impl Cells {
     /// Drops the cell if nothing needs it, parks it if only its mark is needed.
     fn retire(&self, cell: &Arc<Cell>, why: Unneeded) {
         let mut park = None;
-        let named: &dyn Named = &**cell;
-        self.map.remove_if(named, |ByTag(present), ()| {
-            if !Arc::ptr_eq(present, cell) {
+        let named: &dyn Named = &Sought { tag: &cell.tag, hash: cell.hash };
+        self.map.remove_if(named, |known, ()| {
+            if !known.cell().is_some_and(|present| Arc::ptr_eq(present, cell)) {
                 return false;
             }
             let members = lock(&cell.members);
@@ -437,31 +510,50 @@ impl Cell {
     }
 }
 
-/// What the map finds cells by: a tag and its hash.
+impl Known {
+    fn cell(&self) -> Option<&Arc<Cell>> {
+        match self {
+            Self::Cell { cell, .. } => Some(cell),
+            Self::Alone { .. } => None,
+        }
+    }
+
+    fn is_alone(&self, slot: &Arc<Slot>) -> bool {
+        matches!(self, Self::Alone { slot: own, .. } if Arc::ptr_eq(own, slot))
+    }
+}
+
+/// What the map finds things by: a tag and its hash.
 trait Named {
-    fn tag(&self) -> &Tag;
+    /// There is one: what the map has for a slot has the slot's own.
+    fn tag(&self) -> Option<&Tag>;
     fn hash(&self) -> u32;
 }
 
-impl Named for Cell {
-    fn tag(&self) -> &Tag {
-        &self.tag
+impl Named for Known {
+    fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Cell { cell, .. } => Some(&cell.tag),
+            Self::Alone { slot, .. } => slot.own_tag(),
+        }
     }
 
     fn hash(&self) -> u32 {
-        self.hash
+        match self {
+            Self::Cell { hash, .. } | Self::Alone { hash, .. } => *hash,
+        }
     }
 }
 
-/// A tag whose cell is looked for.
+/// A tag that is looked for.
 struct Sought<'t> {
     tag: &'t Tag,
     hash: u32,
 }
 
 impl Named for Sought<'_> {
-    fn tag(&self) -> &Tag {
-        self.tag
+    fn tag(&self) -> Option<&Tag> {
+        Some(self.tag)
     }
 
     fn hash(&self) -> u32 {
@@ -471,9 +563,11 @@ impl Named for Sought<'_> {
 
 impl PartialEq for dyn Named + '_ {
     fn eq(&self, other: &Self) -> bool {
-        // A cell is looked for by itself when it goes: its text need not be read for that.
-        std::ptr::eq(self.tag(), other.tag())
-            || self.hash() == other.hash() && self.tag() == other.tag()
+        let same = |(own, others): (&Tag, &Tag)| {
+            // Who goes looks for the tag that is there: its text need not be read for that.
+            std::ptr::eq(own, others) || own == others
+        };
+        self.hash() == other.hash() && self.tag().zip(other.tag()).is_some_and(same)
     }
 }
 
@@ -485,24 +579,24 @@ impl Hash for dyn Named + '_ {
     }
 }
 
-impl<'n> Borrow<dyn Named + 'n> for ByTag {
+impl<'n> Borrow<dyn Named + 'n> for Known {
     fn borrow(&self) -> &(dyn Named + 'n) {
-        &*self.0
+        self
     }
 }
 
-impl PartialEq for ByTag {
+impl PartialEq for Known {
     fn eq(&self, other: &Self) -> bool {
-        let (own, others): (&dyn Named, &dyn Named) = (&*self.0, &*other.0);
+        let (own, others): (&dyn Named, &dyn Named) = (self, other);
         own == others
     }
 }
 
-impl Eq for ByTag {}
+impl Eq for Known {}
 
-impl Hash for ByTag {
+impl Hash for Known {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let named: &dyn Named = &*self.0;
+        let named: &dyn Named = self;
         Hash::hash(named, state);
     }
 }

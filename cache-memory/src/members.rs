@@ -166,13 +166,21 @@ impl Member {
 }
 
 impl Place {
+    pub(crate) const fn new(raw: u32) -> Self {
+        Self(AtomicU32::new(raw))
+    }
+
+    pub(crate) fn raw(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
     fn get(&self) -> usize {
-        usize::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(usize::MAX)
+        usize::try_from(self.raw()).unwrap_or(usize::MAX)
     }
 
     /// No set has more than 2³² members: the cache counts its entries in 32 bits.
     fn set(&self, place: usize) {
-        self.0.store(u32::try_from(place).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.0.store(u32::try_from(place).unwrap_or(u32::MAX), Ordering::Release);
     }
 }
 

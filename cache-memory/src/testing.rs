@@ -9,8 +9,7 @@ use cache_core::entry::{Content, Entry};
 use cache_core::key::{Digest, Key};
 use cache_core::tag::Tags;
 
-use crate::cells::Cell;
-use crate::slot::Slot;
+use crate::slot::{Slot, Tie};
 
 /// A slot that no cache holds.
 pub(crate) fn slot() -> Arc<Slot> {
@@ -22,22 +21,18 @@ pub(crate) fn slot_until(millis: u64) -> Arc<Slot> {
     make(Tags::default(), from_unix_millis(millis), 0, [])
 }
 
-/// A slot with tags, their cells and a stamp.
-pub(crate) fn tagged(
-    tags: &Tags,
-    stamp: u64,
-    cells: impl IntoIterator<Item = Arc<Cell>>,
-) -> Arc<Slot> {
-    make(tags.clone(), from_unix_millis(1), stamp, cells)
+/// A slot with tags, ties to them and a stamp.
+pub(crate) fn tagged(tags: &Tags, stamp: u64, ties: impl IntoIterator<Item = Tie>) -> Arc<Slot> {
+    make(tags.clone(), from_unix_millis(1), stamp, ties)
 }
 
 fn make(
     tags: Tags,
     keep_until: SystemTime,
     stamp: u64,
-    cells: impl IntoIterator<Item = Arc<Cell>>,
+    ties: impl IntoIterator<Item = Tie>,
 ) -> Arc<Slot> {
     let content = Content::Variants(Default::default());
     let entry = Entry::new(Key::new(Digest::of(b"")), tags, keep_until, content, Bytes::new());
-    Slot::new(entry, stamp, 1, cells)
+    Slot::new(entry, stamp, 1, ties)
 }

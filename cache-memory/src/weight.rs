@@ -21,7 +21,7 @@ const NOMINATED: usize = 96;
 /// around it. Counting the payload alone would let a store of small entries grow to several times
 /// its bound.
 pub(crate) fn weight(entry: &Entry) -> u64 {
-    const { assert!(size_of::<Slot>() <= 72) }
+    const { assert!(size_of::<Slot>() <= 80) }
     let nominated = entry.response().map_or(0, |head| head.presented.names().count());
     let bookkeeping = ENTRY + TAG * entry.tags().len() + NOMINATED * nominated;
     u64::try_from(entry.weight().saturating_add(bookkeeping)).unwrap_or(u64::MAX)

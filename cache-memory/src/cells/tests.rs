@@ -7,10 +7,10 @@ fn tags(names: &[&str]) -> Tags {
     Tags::user(names).unwrap()
 }
 
-/// A slot with these tags, enrolled.
+/// A slot with these tags, enrolled. The first that is new is its own.
 fn enrolled(cells: &Cells, stamp: u64, names: &[&str]) -> Arc<Slot> {
     let tags = tags(names);
-    let slot = tagged(&tags, stamp, cells.intern(&tags));
+    let slot = tagged(&tags, stamp, cells.ties(&tags));
     assert_eq!(cells.enrol(&slot), Enrolment::Done);
     slot
 }
@@ -18,13 +18,88 @@ fn enrolled(cells: &Cells, stamp: u64, names: &[&str]) -> Arc<Slot> {
 #[test]
 fn a_cell_that_left_between_interning_and_enrolling_is_noticed() {
     let cells = Cells::new(10);
-    let tags = tags(&["t"]);
-    let slot = tagged(&tags, 0, cells.intern(&tags));
+    let wanted = tags(&["a", "t"]);
+    let slot = tagged(&wanted, 0, cells.ties(&wanted));
+    assert_eq!(slot.cells().count(), 1, "that of t; a is its own");
     drop(enrolled(&cells, 0, &["t"]));
     // The mark is needless, since no ticket is out: the cell goes.
-    cells.invalidate(&tags);
+    cells.invalidate(&tags(&["t"]));
     assert_eq!(cells.len(), 0);
     assert_eq!(cells.enrol(&slot), Enrolment::Retired);
+}
+
+#[test]
+fn a_tag_has_a_cell_when_two_ask_for_it() {
+    let cells = Cells::new(10);
+    let first = enrolled(&cells, 0, &["t"]);
+    assert_eq!((first.cells().count(), cells.len()), (0, 1));
+    let second = enrolled(&cells, 0, &["t"]);
+    assert_eq!((first.cells().count(), second.cells().count(), cells.len()), (1, 1, 1));
+    let marked = cells.invalidate(&tags(&["t"]));
+    assert!(!cells.is_valid(&first) && !cells.is_valid(&second));
+    assert_eq!(marked.members.into_iter().flatten().count(), 2);
+    assert_eq!(cells.len(), 0);
+}
+
+#[test]
+fn who_leaves_is_forgotten_with_a_cell_and_without() {
+    let cells = Cells::new(10);
+    cells.leave(&enrolled(&cells, 0, &["t", "u"]));
+    assert_eq!(cells.len(), 0);
+    let (first, second) = (enrolled(&cells, 0, &["t"]), enrolled(&cells, 0, &["t"]));
+    cells.leave(&first);
+    assert_eq!(cells.len(), 1);
+    cells.leave(&second);
+    assert_eq!(cells.len(), 0);
+}
+
+#[test]
+fn a_mark_supersedes_whose_own_tag_it_is_on() {
+    let cells = Arc::new(Cells::new(10));
+    let (stamp, _guard) = cells.issue(0);
+    cells.invalidate(&tags(&["t"]));
+    let late = tags(&["t"]);
+    // A tag of a key is not looked for: the cell is found when the slot is enrolled.
+    let own = Tie::Own(Own::at(0, cells.hash_of(&late[0])).unwrap());
+    assert_eq!(cells.enrol(&tagged(&late, stamp.clock, [own])), Enrolment::Superseded);
+    assert_eq!(cells.len(), 1, "the marked one");
+}
+
+/// Two slots and an invalidation meet at one tag, each of them perhaps the first.
+#[test]
+fn who_comes_at_the_same_time_is_found() {
+    let cells = Arc::new(Cells::new(10));
+    let start = std::sync::Barrier::new(3);
+    for _ in 0..2_000 {
+        let put = || {
+            let (stamp, guard) = cells.issue(0);
+            start.wait();
+            let wanted = tags(&["t", "u"]);
+            let enrolled = || {
+                let slot = tagged(&wanted, stamp.clock, cells.ties(&wanted));
+                (cells.enrol(&slot), slot)
+            };
+            let mut put = enrolled();
+            while put.0 == Enrolment::Retired {
+                put = enrolled();
+            }
+            (put, guard)
+        };
+        let puts = std::thread::scope(|scope| {
+            let puts = [(); 2].map(|()| scope.spawn(put));
+            start.wait();
+            cells.invalidate(&tags(&["t"]));
+            puts.map(|put| put.join().unwrap())
+        });
+        for ((enrolment, slot), guard) in puts {
+            if enrolment == Enrolment::Done {
+                assert!(!cells.is_valid(&slot), "its ticket is older than the mark");
+                cells.leave(&slot);
+            }
+            drop(guard);
+        }
+        assert_eq!(cells.len(), 0);
+    }
 }
 
 #[test]
@@ -33,8 +108,8 @@ fn interning_for_nothing_leaves_nothing() {
     let (_, guard) = cells.issue(0);
     cells.invalidate(&tags(&["m"]));
     let wanted = tags(&["a", "m", "z"]);
-    let slot = tagged(&wanted, 0, cells.intern(&wanted));
-    assert_eq!(cells.len(), 3);
+    let slot = tagged(&wanted, 0, cells.ties(&wanted));
+    assert_eq!(cells.len(), 2, "of m and z");
     assert_eq!(cells.enrol(&slot), Enrolment::Superseded);
     assert_eq!(cells.len(), 1, "the marked one");
     drop(guard);

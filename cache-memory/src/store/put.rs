@@ -45,8 +45,8 @@ impl Inner {
     /// Makes the slot and tells its indexes. None if an invalidation came first.
     pub(super) fn enrol(&self, entry: &Entry, stamp: u64, weight: u64) -> Option<Arc<Slot>> {
         loop {
-            let cells = self.cells.intern(entry.tags());
-            let slot = Slot::new(entry.clone(), stamp, weight, cells);
+            let ties = self.cells.ties(entry.tags());
+            let slot = Slot::new(entry.clone(), stamp, weight, ties);
             match self.cells.enrol(&slot) {
                 Enrolment::Done => {
                     self.deadlines.insert(&slot);
