@@ -89,7 +89,7 @@ fn entry(kit: &Kit, number: usize, (fields, tags, nominated): (usize, usize, usi
     let names = [ACCEPT_LANGUAGE, ACCEPT_ENCODING, ACCEPT, ORIGIN];
     let names = names.get(..nominated).unwrap();
     let request = names.iter().map(|name| (name.clone(), HeaderValue::from_static("one of them")));
-    let presented = Presented::take(names, &request.collect());
+    let presented = Presented::take(names, &request.collect::<HeaderMap>());
     let head = StoredHead::new(StatusCode::OK, headers, life, presented);
     let body = Bytes::from(vec![b'x'; BODY]);
     Entry::new(key(&name(number)), tags, now + hour, Content::Response(head), body)
