@@ -42,7 +42,7 @@ struct Entries {
 #[test]
 fn no_entry_counts_less_than_it_holds() {
     let plain = Entries { letters: 8, ..Entries::default() };
-    for tags in [0, 1, 2, 3, 4, 8, 32, 127] {
+    for tags in [0, 1, 3, 8, 127] {
         for letters in [8, 14, 300] {
             for twice in [false, true] {
                 check(Entries { tags, letters, twice, ..plain });
