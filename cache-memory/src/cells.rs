@@ -35,14 +35,20 @@
 //! one entry and never named by anybody else. Until somebody else asks for such a tag, the map has
 //! the slot in the place of a cell, and it is the slot's *own*: a slot has at most one. Who asks,
 //! another put or an invalidation, makes the cell under the lock of the map's shard: its mark is 0,
-//! the slot is a member and is given it, and it takes the slot's place in the map. So the slot is
-//! enrolled from when it came into the map, under the same lock: whoever comes later finds it
-//! there, or a cell that it is a member of; if a cell was there first, the slot takes that one and
-//! enrols as for any other tag. To read no cell in a slot is to read the mark 0 of the cell that it
-//! would have: an invalidation marks a cell after the slot was given it, so a lookup that starts
-//! after it has returned sees both. A slot that leaves goes from the map under the lock, if it is
-//! still there; if not, it has its cell and leaves that. If nothing is in the map, there was a
+//! the slot is given it and made a member, and it takes the slot's place in the map. So the slot is
+//! enrolled from when it came into the map, under the same lock, by itself or by who asks: whoever
+//! comes later finds it there, or a cell that it is a member of; if a cell was there first, the slot
+//! takes that one and enrols as for any other tag. To read no cell in a slot is to read the mark 0
+//! of the cell that it would have: an invalidation marks a cell after the slot was given it, so a
+//! lookup that starts after it has returned sees both. If nothing is in the map, there was a
 //! cell that was dropped, or none that was ever marked: the argument above is about that cell.
+//!
+//! *A cell whose members have left leaves the map*, unless its mark is needed. A slot is a member
+//! once: it enrols where it is not one yet, since it may be by another's hand. And it does not become
+//! one after it has left: one that reads no cell of its own goes from the map under the shard's lock,
+//! so that it is given none later, or finds itself gone from there, and then has been given one; one
+//! that reads a cell finds that locked until it is a member, since the lock is taken before the cell
+//! is given.
 //!
 //! *A verdict is honest.* Marks and floor only rise, so a put that finds all of them at or below
 //! its stamp, one after the other, was valid at the first of these loads.
@@ -154,8 +160,9 @@ pub(crate) struct Claim {
     pub(crate) at: u64,
     /// The floor just before.
     floor: u64,
-    /// The marks of the selected cells just before, by address.
-    selected: Vec<(usize, u64)>,
+    /// The selected cells and their marks just before, by address. They are kept, so that no other
+    /// cell comes to have the address of one of them.
+    selected: Vec<(Arc<Cell>, u64)>,
 }
 
 /// Keeps a reading of the clock registered while the ticket lives.
@@ -228,7 +235,8 @@ impl Cells {
         })
     }
 
-    /// Makes the slot known to its cells: all of them, or none.
+    /// Makes the slot known to its cells: all of them, or none. By its own tag it may be made known to
+    /// a cell by others, too, from when it is in the map.
     ///
     /// The slot's ticket must stay alive until the put's verdict.
     pub(crate) fn enrol(&self, slot: &Arc<Slot>) -> Enrolment {
@@ -318,6 +326,11 @@ impl Cells {
         true
     }
 
+    /// Lets go of all entries. Tickets keep what is here, though not the store that it was for.
+    pub(crate) fn let_go(&self) {
+        self.map.clear();
+    }
+
     /// Gives back the memory of a map that has become much too large.
     pub(crate) fn shrink(&self) {
         let (len, capacity) = (self.map.len(), self.map.capacity());
@@ -367,9 +380,11 @@ impl Cells {
             Entry::Occupied(known) => match known.key() {
                 Known::Cell { cell: known, .. } => return Arc::clone(known),
                 Known::Alone { slot, .. } => {
+                    // Before it is given: a slot that leaves finds it there, and waits.
+                    let mut members = lock(&cell.members);
                     slot.give_own(&cell);
-                    // Nobody else has seen the cell: it is not marked, and it is in use.
-                    cell.enrol(slot);
+                    cell.include(slot, &mut members);
+                    drop(members);
                     known.replace_entry(());
                 }
             },
@@ -389,12 +404,12 @@ impl Cells {
         }
         let floor = self.floor();
         let at = self.tickets.advance();
-        let mut selected: Vec<(usize, u64)> = cells
+        let mut selected: Vec<(Arc<Cell>, u64)> = cells
             .iter()
             // Under the lock, so `at` is the highest mark of the cell.
-            .map(|cell| (Arc::as_ptr(cell).addr(), cell.mark.swap(at, Ordering::SeqCst)))
+            .map(|cell| (Arc::clone(cell), cell.mark.swap(at, Ordering::SeqCst)))
             .collect();
-        selected.sort_unstable();
+        selected.sort_unstable_by_key(|(cell, _)| Arc::as_ptr(cell).addr());
         let members = locked.iter_mut().map(|members| members.take()).collect();
         Some(Marked { claim: Claim { at, floor, selected }, members })
     }
@@ -503,10 +518,17 @@ impl Cell {
         if self.mark() > slot.stamp {
             return Enrolment::Superseded;
         }
-        if let Some(place) = slot.place_in(self) {
+        self.include(slot, &mut members);
+        Enrolment::Done
+    }
+
+    /// Makes the slot a member, if it is not one yet. `members` are the cell's.
+    fn include(&self, slot: &Arc<Slot>, members: &mut Members) {
+        if let Some(place) = slot.place_in(self)
+            && !members.has(slot, place)
+        {
             members.insert(slot, place);
         }
-        Enrolment::Done
     }
 }
 
@@ -626,7 +648,7 @@ impl Claim {
             return true;
         }
         let address = Arc::as_ptr(cell).addr();
-        match self.selected.binary_search_by_key(&address, |(address, _)| *address) {
+        match self.selected.binary_search_by_key(&address, |(cell, _)| Arc::as_ptr(cell).addr()) {
             Ok(at) => self.selected.get(at).is_some_and(|(_, before)| *before <= stamp),
             Err(_) => mark > self.at,
         }

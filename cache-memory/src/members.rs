@@ -6,8 +6,8 @@ use std::{mem, option, vec};
 
 use crate::slot::Slot;
 
-/// A set of slots by identity, sized for what sets there are: most have one member (those of the
-/// tag of a key), some have very many.
+/// A set of slots by identity, sized for what sets there are: many have one member, some have
+/// very many.
 ///
 /// A slot keeps its [`Place`] in each set that it is a member of, so that a member is found
 /// without a search, and of a large set only its end and the place of the leaver are touched. The
@@ -66,6 +66,12 @@ impl Members {
         }
     }
 
+    /// Whether the slot is a member. `place` is its own place in this set.
+    pub(crate) fn has(&self, slot: &Arc<Slot>, place: &Place) -> bool {
+        // A slot that is no member may have kept a place that is another's by now.
+        self.at(place.get()).is_some_and(|member| member.is(slot))
+    }
+
     /// Puts in a slot that is no member. `place` is its own place in this set.
     pub(crate) fn insert(&mut self, slot: &Arc<Slot>, place: &Place) {
         place.set(self.len());
@@ -97,11 +103,10 @@ impl Members {
         slot: &Arc<Slot>,
         place_of: impl Fn(&Slot) -> Option<&Place>,
     ) -> bool {
-        let Some(place) = place_of(slot).map(Place::get) else { return false };
-        // A slot that was taken out may have kept a place that is another's by now.
-        if !self.at(place).is_some_and(|member| member.is(slot)) {
+        let Some(place) = place_of(slot).filter(|place| self.has(slot, place)) else {
             return false;
-        }
+        };
+        let place = place.get();
         match self {
             Self::None | Self::One(_) => *self = Self::None,
             Self::Many(list) => {

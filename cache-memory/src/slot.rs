@@ -13,7 +13,8 @@ use crate::members::Place;
 ///
 /// A slot's address is its identity: it goes into the cache at most once and never comes back
 /// after it has left, so "remove this slot" cannot hit a replacement under the same key. The
-/// indexes hold it weakly, which keeps the address from being reused but not the entry alive.
+/// indexes hold it weakly, which keeps the address from being reused but not the entry alive; but
+/// for the map of tags, which it leaves before it goes ([`cells`](crate::cells)).
 // In one block with what belongs to it: whatever evicts it finds it far from the processor, and
 // waits for each block that it must look at.
 #[derive(Debug)]

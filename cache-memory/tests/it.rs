@@ -3,7 +3,7 @@
 mod kit;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -219,6 +219,34 @@ fn an_expired_put_replaces() {
     assert_eq!(kit.put(ticket, past), PutOutcome::Stored);
     assert!(!kit.finds("k"));
     assert_eq!((kit.store.len(), kit.store.tag_cells()), (0, 0));
+}
+
+#[test]
+fn a_ticket_keeps_nothing_of_a_store_that_is_gone() {
+    let kit = Kit::new();
+    let (seen, body) = watched();
+    let end = kit.clock.now() + Duration::from_secs(1);
+    kit.put(kit.begin("k"), entry(key("k"), &["t"], end, body));
+    let _ticket = kit.begin("other");
+    drop(kit);
+    // The janitor may have the store in hand for a moment.
+    let gone = (0..1_000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        seen.upgrade().is_none()
+    });
+    assert!(gone);
+}
+
+/// A body, and what is there as long as it is.
+fn watched() -> (Weak<Vec<u8>>, Bytes) {
+    struct Shared(Arc<Vec<u8>>);
+    impl AsRef<[u8]> for Shared {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    let bytes = Arc::new(vec![7; 1_000]);
+    (Arc::downgrade(&bytes), Bytes::from_owner(Shared(bytes)))
 }
 
 #[test]

@@ -195,3 +195,68 @@ fn a_ticket_of_another_store_proves_nothing() {
     assert_eq!(ours.reading_of(&ticket), None);
     assert_eq!(theirs.reading_of(&ticket), Some(0));
 }
+
+#[test]
+fn who_is_enrolled_by_another_meanwhile_is_a_member_once() {
+    let cells = Cells::new(10);
+    let wanted = tags(&["t"]);
+    let first = tagged(&wanted, 0, cells.ties(&wanted));
+    cells.enrol_alone(&first);
+    // Another put with the tag comes before the first has gone through its cells.
+    let second = enrolled(&cells, 0, &["t"]);
+    assert_eq!(cells.enrol(&first), Enrolment::Done);
+    let members: usize = first.cells().map(|cell| lock(&cell.members).len()).sum();
+    assert_eq!(members, 2);
+    cells.leave(&first);
+    cells.leave(&second);
+    assert_eq!(cells.len(), 0);
+}
+
+/// In each round one slot leaves while another one with its tag comes; then that leaves, too.
+#[test]
+fn who_leaves_while_another_comes_is_no_member_afterwards() {
+    const ROUNDS: usize = 20_000;
+    let cells = Cells::new(10);
+    let together = std::sync::Barrier::new(2);
+    let leaving: Mutex<Option<Arc<Slot>>> = Mutex::new(None);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..ROUNDS {
+                let name = format!("t{round}");
+                *lock(&leaving) = Some(enrolled(&cells, 0, &[&name]));
+                let wanted = tags(&[&name]);
+                let coming = tagged(&wanted, 0, cells.ties(&wanted));
+                together.wait();
+                if cells.enrol(&coming) == Enrolment::Done {
+                    cells.leave(&coming);
+                }
+                together.wait();
+            }
+        });
+        scope.spawn(|| {
+            for round in 0..ROUNDS {
+                together.wait();
+                let slot = lock(&leaving).take().unwrap();
+                // Not always at the same step of the other one.
+                (0..round % 61).for_each(|_| std::hint::spin_loop());
+                cells.leave(&slot);
+                together.wait();
+            }
+        });
+    });
+    assert_eq!(cells.len(), 0);
+}
+
+#[test]
+fn a_cell_that_came_later_is_not_taken_for_one_that_was_selected() {
+    let cells = Arc::new(Cells::new(10));
+    let (_, ticket) = cells.issue(0);
+    let slot = enrolled(&cells, 0, &["a", "s"]);
+    cells.invalidate(&tags(&["x"]));
+    let first = cells.invalidate(&tags(&["s", "x"]));
+    // Nobody needs the mark of "x" any more, and the slot's own tag gets its cell.
+    drop(ticket);
+    cells.settle(10);
+    let second = cells.invalidate(&tags(&["a"]));
+    assert!(first.claim.owns(&slot) || second.claim.owns(&slot), "nobody takes it out");
+}

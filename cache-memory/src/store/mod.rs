@@ -259,5 +259,6 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.bell.stop();
+        self.cells.let_go();
     }
 }
