@@ -12,6 +12,7 @@ use http::{Method, StatusCode};
 use super::budget::Reserved;
 use super::cache::Inner;
 use super::flight::{Lead, Verdict};
+use super::nominated;
 use super::recall::Known;
 use super::route::{Route, Shared};
 use super::run::Fill;
@@ -325,7 +326,9 @@ impl Sealed {
         let keep = needed.checked_add(life).unwrap_or(needed).max(until);
         let entry = Entry::new(primary, tags, keep, Content::Variants(next), Bytes::new());
         let ticket = ask(cache, "begin", cache.store.begin(&primary)).await?;
-        put(cache, ticket, entry).await?;
+        let stored = put(cache, ticket, entry).await;
+        nominated::was_put(&primary);
+        stored?;
         if let Some(dropped) = dropped {
             // The oldest variant makes room, so that variants stay bounded.
             forget(cache, primary.variant_of(dropped)).await?;

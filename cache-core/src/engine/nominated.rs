@@ -2,11 +2,13 @@
 //!
 //! It saves a look for the record of them, and no more: what is found under a variant's key is valid
 //! by its own tags and says itself what it was asked with, and where nothing is found to be served the
-//! record decides. What was seen holds until a flight for the key ends in this process, which may have
-//! stored another record.
+//! record decides. What was seen holds until a record is put for the key in this process, by whatever
+//! cache; only stores that never wait are looked at so, and these are of one process. From time to time
+//! the record is looked for all the same: a store that is full must see that it is in use.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderName;
 
@@ -22,26 +24,62 @@ use crate::threads;
 const PLACES: usize = 512;
 
 thread_local! {
-    static KNOWN: RefCell<Known> = const { RefCell::new(Known(Vec::new())) };
+    static KNOWN: RefCell<Known> = const { RefCell::new(Known { places: Vec::new(), kinds: Vec::new() }) };
 }
 
+/// So many times in turn a record is not looked for.
+const TURNS: u8 = 16;
+
+/// For how many sets of names a thread has a purpose; then it begins anew.
+const KINDS: usize = 64;
+
+/// Keys that share a counter make each other's records looked for.
+const COUNTERS: usize = 1 << 10;
+
+/// How many records have been put.
+static PUT: [AtomicU64; COUNTERS] = [const { AtomicU64::new(0) }; COUNTERS];
+
 /// Made at its first use.
-struct Known(Vec<Option<Place>>);
+#[derive(Default)]
+struct Known {
+    places: Vec<Option<Place>>,
+    kinds: Vec<(VaryValues, Nominated)>,
+}
 
 struct Place {
     primary: Digest,
     seen: Seen,
     nominated: Nominated,
+    turns: Cell<u8>,
 }
 
 /// Where and when a record was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
-    pub(super) cache: CacheId,
-    /// How many flights had ended before.
-    pub(super) generation: u64,
+    cache: CacheId,
+    /// How many records had been put before it was looked for.
+    put: u64,
     /// How values are compared there.
-    pub(super) values: VaryValues,
+    values: VaryValues,
+}
+
+impl Seen {
+    /// What is looked for from now on.
+    #[inline]
+    pub(super) fn now(key: &Key, cache: CacheId, values: VaryValues) -> Self {
+        Self { cache, put: counter(key).load(Ordering::SeqCst), values }
+    }
+}
+
+/// A record was put for this key, or may have been: to be said before anything is answered that was
+/// stored beside it.
+pub(super) fn was_put(key: &Key) {
+    counter(key).fetch_add(1, Ordering::SeqCst);
+}
+
+fn counter(key: &Key) -> &'static AtomicU64 {
+    let [first, ..] = &PUT;
+    PUT.get(threads::place(key.primary().fold(), COUNTERS)).unwrap_or(first)
 }
 
 /// The fields, of which none is a secret, and what the digests of their lines are for.
@@ -60,9 +98,6 @@ pub(super) fn recall(key: &Key, now: Seen) -> Option<Nominated> {
 /// Remembers what was seen.
 #[inline(never)]
 pub(super) fn remember(key: &Key, names: &[HeaderName], seen: Seen) {
-    if names.iter().any(is_secret) {
-        return;
-    }
     let _ = KNOWN.try_with(|known| {
         if let Ok(mut known) = known.try_borrow_mut() {
             known.set(key, names, seen);
@@ -73,23 +108,40 @@ pub(super) fn remember(key: &Key, names: &[HeaderName], seen: Seen) {
 impl Known {
     #[inline]
     fn get(&self, key: &Key, now: Seen) -> Option<Nominated> {
-        let place = self.0.get(threads::place(key.primary().fold(), self.0.len()))?.as_ref()?;
-        let same = place.seen == now && place.primary == *key.primary();
-        same.then(|| place.nominated.clone())
+        let index = threads::place(key.primary().fold(), self.places.len());
+        let place = self.places.get(index)?.as_ref()?;
+        let holds = place.seen == now && place.primary == *key.primary();
+        let turns = place.turns.get().checked_sub(1).filter(|_| holds)?;
+        place.turns.set(turns);
+        Some(place.nominated.clone())
     }
 
     fn set(&mut self, key: &Key, names: &[HeaderName], seen: Seen) {
-        if self.0.is_empty() {
-            self.0.resize_with(threads::places(PLACES), || None);
+        if self.places.is_empty() {
+            self.places.resize_with(threads::places(PLACES), || None);
         }
-        let (primary, index) = (*key.primary(), threads::place(key.primary().fold(), self.0.len()));
-        let Some(place) = self.0.get_mut(index) else { return };
-        // The digests that were made for these names stay.
-        let same =
-            |known: &&Place| *known.nominated.names == *names && known.seen.values == seen.values;
-        let known = place.as_ref().filter(same).map(|known| known.nominated.clone());
-        let new = || Nominated { names: names.into(), purpose: Purpose::new() };
-        *place = Some(Place { primary, seen, nominated: known.unwrap_or_else(new) });
+        let (primary, index) =
+            (*key.primary(), threads::place(key.primary().fold(), self.places.len()));
+        // A secret is looked for each time, in the store's record.
+        let nominated = (!names.iter().any(is_secret)).then(|| self.kind(names, seen.values));
+        if let Some(place) = self.places.get_mut(index) {
+            let turns = Cell::new(TURNS);
+            *place = nominated.map(|nominated| Place { primary, seen, nominated, turns });
+        }
+    }
+
+    /// These names, with the purpose that they have for all keys.
+    fn kind(&mut self, names: &[HeaderName], values: VaryValues) -> Nominated {
+        let same = |(of, known): &&(_, Nominated)| *of == values && *known.names == *names;
+        if let Some((_, known)) = self.kinds.iter().find(same) {
+            return known.clone();
+        }
+        if self.kinds.len() >= KINDS {
+            self.kinds.clear();
+        }
+        let new = Nominated { names: names.into(), purpose: Purpose::new() };
+        self.kinds.push((values, new.clone()));
+        new
     }
 }
 
@@ -98,7 +150,7 @@ mod tests {
     use super::*;
 
     fn seen() -> Seen {
-        Seen { cache: CacheId::new(), generation: 7, values: VaryValues::Exact }
+        Seen { cache: CacheId::new(), put: 7, values: VaryValues::Exact }
     }
 
     fn key(text: &str) -> Key {
@@ -111,14 +163,14 @@ mod tests {
 
     #[test]
     fn what_was_seen_holds_for_its_key_its_cache_and_its_time() {
-        let (mut known, seen) = (Known(Vec::new()), seen());
+        let (mut known, seen) = (Known::default(), seen());
         assert!(known.get(&key("a"), seen).is_none());
         known.set(&key("a"), &names(&["accept"]), seen);
         let found = known.get(&key("a"), seen).unwrap();
         assert_eq!(*found.names, names(&["accept"]));
         for other in [
             Seen { cache: CacheId::new(), ..seen },
-            Seen { generation: 8, ..seen },
+            Seen { put: 8, ..seen },
             Seen { values: VaryValues::Normalised, ..seen },
         ] {
             assert!(known.get(&key("a"), other).is_none(), "{other:?}");
@@ -131,25 +183,51 @@ mod tests {
     }
 
     #[test]
-    fn digests_are_for_the_same_names_alone() {
-        let (mut known, seen) = (Known(Vec::new()), seen());
-        let mut purpose = |fields: &[&'static str], seen: Seen| {
-            known.set(&key("a"), &names(fields), seen);
-            known.get(&key("a"), seen).unwrap().purpose
+    fn who_puts_a_record_ends_what_was_seen_before() {
+        let (cache, key) = (CacheId::new(), key("put"));
+        let before = Seen::now(&key, cache, VaryValues::Exact);
+        assert_eq!(before, Seen::now(&key, cache, VaryValues::Exact));
+        was_put(&key);
+        assert_ne!(before, Seen::now(&key, cache, VaryValues::Exact));
+    }
+
+    #[test]
+    fn a_record_is_looked_for_from_time_to_time() {
+        let (mut known, seen) = (Known::default(), seen());
+        for _ in 0..2 {
+            known.set(&key("a"), &names(&["accept"]), seen);
+            for _ in 0..TURNS {
+                assert!(known.get(&key("a"), seen).is_some());
+            }
+            assert!(known.get(&key("a"), seen).is_none());
+        }
+    }
+
+    #[test]
+    fn digests_are_for_the_same_names_alone_whatever_the_key() {
+        let (mut known, seen) = (Known::default(), seen());
+        let mut purpose = |text: &str, fields: &[&'static str], seen: Seen| {
+            known.set(&key(text), &names(fields), seen);
+            known.get(&key(text), seen).unwrap().purpose
         };
-        let first = purpose(&["accept"], seen);
-        assert_eq!(purpose(&["accept"], Seen { generation: 8, ..seen }), first);
-        assert_ne!(purpose(&["accept", "origin"], seen), first);
-        let exact = purpose(&["accept"], seen);
-        assert_ne!(purpose(&["accept"], Seen { values: VaryValues::Normalised, ..seen }), exact);
+        let first = purpose("a", &["accept"], seen);
+        assert_eq!(purpose("b", &["accept"], Seen { put: 8, ..seen }), first);
+        assert_ne!(purpose("a", &["accept", "origin"], seen), first);
+        let normalised = Seen { values: VaryValues::Normalised, ..seen };
+        assert_ne!(purpose("a", &["accept"], normalised), first);
+        assert_eq!(purpose("a", &["accept"], seen), first);
+        for number in 0..2 * KINDS {
+            known.kind(&[HeaderName::try_from(format!("x-{number}")).unwrap()], seen.values);
+        }
+        assert!(known.kinds.len() <= KINDS);
     }
 
     #[test]
     fn secrets_are_looked_for_each_time() {
         let seen = seen();
-        remember(&key("secret"), &names(&["accept", "cookie"]), seen);
-        assert!(recall(&key("secret"), seen).is_none());
         remember(&key("secret"), &names(&["accept"]), seen);
         assert!(recall(&key("secret"), seen).is_some());
+        remember(&key("secret"), &names(&["accept", "cookie"]), seen);
+        assert!(recall(&key("secret"), seen).is_none());
     }
 }

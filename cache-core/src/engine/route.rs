@@ -163,11 +163,10 @@ impl Route {
         };
         let generation = cache.flights.generation(&planned.key);
         let now = cache.clock.now_in_millis();
-        let seen = Seen { cache: cache.id, generation, values: rules.vary_values };
-        let (mut recalled, mut beside) = (None, None);
-        if self.shared.varies.load(Ordering::Relaxed) {
-            recalled = nominated::recall(&planned.key, seen);
-        }
+        let varies = self.shared.varies.load(Ordering::Relaxed);
+        let seen = varies.then(|| Seen::now(&planned.key, cache.id, rules.vary_values));
+        let (recalled, mut beside) =
+            (seen.and_then(|seen| nominated::recall(&planned.key, seen)), None);
         if let Some(Nominated { names, purpose }) = &recalled {
             match self.of_variant(&planned, names, Some(*purpose), head, now) {
                 ControlFlow::Break(answered) => return answered,
@@ -199,8 +198,10 @@ impl Route {
             if recalled.is_some_and(|recalled| *recalled.names == *names) {
                 next = beside;
             } else {
-                self.shared.varies.store(true, Ordering::Relaxed);
-                nominated::remember(&planned.key, names, seen);
+                match seen {
+                    Some(seen) => nominated::remember(&planned.key, names, seen),
+                    None => self.shared.varies.store(true, Ordering::Relaxed),
+                }
                 match self.of_variant(&planned, names, None, head, now) {
                     ControlFlow::Break(answered) => return answered,
                     ControlFlow::Continue(found) => next = found,

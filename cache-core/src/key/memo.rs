@@ -166,17 +166,20 @@ fn lengths(parts: &[Part<'_>]) -> Option<[u16; PARTS]> {
     (!parts.is_empty() && whole <= LONGEST).then_some(lengths)
 }
 
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A number that tells where parts belong, no more than a guess where to look.
 #[inline]
 fn number(purpose: Purpose, parts: &[Part<'_>]) -> u64 {
-    let mixed = parts.iter().flatten().fold(purpose.0, |mixed, part| mix(mixed, part));
+    // Where no part is there, the purpose alone tells the place.
+    let mixed = purpose.0.wrapping_mul(ODD);
+    let mixed = parts.iter().flatten().fold(mixed, |mixed, part| mix(mixed, part));
     // A product's upper bytes follow from all that was multiplied, its lower ones from little of it.
     mixed.swap_bytes()
 }
 
 #[inline]
 fn mix(mixed: u64, part: &[u8]) -> u64 {
-    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     let step = |mixed: u64, word: u64| (mixed.rotate_left(5) ^ word).wrapping_mul(ODD);
     let (words, rest) = part.as_chunks::<8>();
     let mixed = words.iter().fold(mixed, |mixed, word| step(mixed, u64::from_le_bytes(*word)));

@@ -3,6 +3,7 @@
 mod cases;
 mod logged;
 mod mutants;
+mod nominated;
 mod ranges;
 mod remembering;
 pub(crate) mod rig;
