@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::PolicyError;
+use super::rules::has_placeholder;
 use super::setting::{
     Authorization, ClientDirectives, Cookies, Mode, Statuses, UnsafeInvalidates, VaryValues,
 };
 use super::spec::Spec;
 use super::{Code, Policy};
+use crate::tag::template::Template;
 
 /// The defaults of a mode.
 #[derive(Debug)]
@@ -73,10 +75,14 @@ pub(super) fn inherited(own: &Spec, base: &Policy) -> Policy {
     Policy { spec: Arc::new(spec), code: Arc::new(code), params: base.params.clone() }
 }
 
-/// What functions take over from the application's policy: not what speaks of requests, and no key,
-/// which all of them would share.
+/// What functions take over from the application's policy: not what speaks of requests, as the
+/// placeholders of tags do, and no key, which all of them would share.
 pub(crate) fn for_functions(application: &Policy) -> Policy {
-    let spec = Spec { key: None, ..(*application.spec).clone() };
+    // What is no template is left to the check, which names it.
+    let literal = |text: &String| Template::parse(text).map_or(true, |tag| !has_placeholder(&tag));
+    let tags = application.spec.tags.iter().flatten().filter(|text| literal(text));
+    let tags = Some(tags.cloned().collect());
+    let spec = Spec { key: None, tags, ..(*application.spec).clone() };
     let code = Code { key: None, ttl: None, ..(*application.code).clone() };
     Policy { spec: Arc::new(spec), code: Arc::new(code), params: None }
 }

@@ -272,6 +272,7 @@ async fn what_an_application_says_of_its_routes_is_not_for_functions() {
         Policy::new().key("everybody's"),
         Policy::new().ttl_fn(|_| std::future::ready(Ok::<_, String>(Ttl::For(HOUR)))),
         Policy::new().params(["id"]),
+        Policy::new().tag("user:{user_id}"),
     ];
     for routes in routes {
         let cache = Cache::builder(MemoryStore::new()).policy(routes).build().unwrap();
@@ -281,6 +282,20 @@ async fn what_an_application_says_of_its_routes_is_not_for_functions() {
         let next = async || Ok::<_, String>(runs.next());
         assert_eq!((f.call(&(1,), next).await, g.call(&(1,), next).await), (Ok(1), Ok(2)));
         assert_eq!((f.call(&(2,), next).await, f.call(&(1,), next).await), (Ok(3), Ok(1)));
+        assert_eq!(g.call(&(1,), next).await, Ok(2));
+    }
+}
+
+#[tokio::test]
+async fn of_an_applications_tags_those_without_a_placeholder_are_for_functions_too() {
+    let routes = Policy::new().tags(["all", "user:{user_id}", "{{all}}"]);
+    let cache = Cache::builder(MemoryStore::new()).policy(routes).build().unwrap();
+    let runs = Runs::default();
+    let f = cache.function("f", minute()).unwrap();
+    let ask = async || f.call(&(1,), async || Ok::<_, String>(runs.next())).await.unwrap();
+    for (run, tag) in [(1, "all"), (2, "{all}")] {
+        assert_eq!((ask().await, ask().await), (run, run), "{tag}");
+        assert_eq!(cache.invalidate_tags([tag]).await.unwrap().removed, 1, "{tag}");
     }
 }
 

@@ -224,6 +224,6 @@ fn usual_key_beginning(rules: &Rules) -> Vec<u8> {
     key_beginning(rules.namespace.as_deref(), &Method::GET, scheme).as_bytes().to_vec()
 }
 
-fn has_placeholder(template: &Template) -> bool {
+pub(super) fn has_placeholder(template: &Template) -> bool {
     template.placeholders().next().is_some()
 }
