@@ -9,7 +9,7 @@
 mod board;
 mod budget;
 mod cache;
-mod complain;
+pub(crate) mod complain;
 mod conclude;
 mod cool;
 pub mod explain;

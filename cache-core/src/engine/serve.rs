@@ -13,7 +13,6 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -349,7 +348,7 @@ impl Route {
         cache.counters.reason(reason);
         tracing::debug!(%reason, "bypassed");
         if reason == Reason::UnknownPlaceholder {
-            self.complain(reason);
+            self.complain_of(reason, &origin.head());
         }
         let has_function = matches!(rules.key, KeySource::Function(_));
         let change =
@@ -418,13 +417,6 @@ impl Route {
                 Some(Refresh(Box::new(Renewal { route: self.clone(), planned, miss, lead })))
             }
             Joined::Follow(_) | Joined::Full => None,
-        }
-    }
-
-    /// One error in the log per route.
-    pub(super) fn complain(&self, reason: Reason) {
-        if !self.shared.complained.swap(true, Ordering::Relaxed) {
-            tracing::error!(%reason, "the route's responses cannot be stored");
         }
     }
 }

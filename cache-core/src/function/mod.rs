@@ -26,6 +26,7 @@ mod write;
 
 use std::borrow::Cow;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,6 +37,7 @@ use serde_json::Value;
 pub use self::codec::Codec;
 pub use self::write::{WriteFailure, WriteFunction};
 use crate::engine::Cache;
+use crate::engine::complain::unknown;
 use crate::engine::function::{Fetched, Flight, Right};
 use crate::entry::{Content, Entry, Life, ValueHead};
 use crate::key::Key;
@@ -54,6 +56,8 @@ pub struct Function {
     rules: Rules,
     codec: Codec,
     version: u32,
+    /// It was logged that nothing can be stored.
+    complained: AtomicBool,
 }
 
 impl Cache {
@@ -62,7 +66,13 @@ impl Cache {
     ///
     /// Settings that speak of requests or responses have no effect. Of the application's policy a
     /// function takes over neither key, nor [`ttl_fn`](Policy::ttl_fn), nor
-    /// [`params`](Policy::params): they are for routes.
+    /// [`params`](Policy::params), nor a tag with a placeholder: they are for routes. Tags without
+    /// one it takes over.
+    ///
+    /// A call whose arguments lack a placeholder of the function's own templates is not cached
+    /// (`unknown-placeholder`), unless it is a tag's and the policy says
+    /// [`unknown_placeholder`](Policy::unknown_placeholder): `literal`. The first such call is an
+    /// error in the log that names the placeholder.
     ///
     /// # Errors
     ///
@@ -82,7 +92,8 @@ impl Cache {
             return Err(PolicyError::new("ttl", "a function", "needs a request; use a fixed life"));
         }
         let (name, codec) = (name.into(), self.inner.codec);
-        Ok(Function { cache: self.clone(), name, rules, codec, version: 0 })
+        let complained = AtomicBool::new(false);
+        Ok(Function { cache: self.clone(), name, rules, codec, version: 0, complained })
     }
 }
 
@@ -127,6 +138,7 @@ impl Function {
             Err(reason) => {
                 self.cache.inner.counters.bypasses.one();
                 self.cache.inner.counters.reason(reason);
+                self.complain_of(reason, arguments);
                 return function().await;
             }
         };
@@ -170,12 +182,26 @@ impl Function {
         }
     }
 
+    /// One error in the log per function, as a route has one: templates that cannot be expanded
+    /// keep every result from being stored.
+    fn complain_of<A: Serialize + ?Sized>(&self, reason: Reason, arguments: &A) {
+        let of_templates = matches!(reason, Reason::UnknownPlaceholder | Reason::Tags);
+        if !of_templates || self.complained.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let arguments = serde_json::to_value(arguments).unwrap_or_default();
+        let error = unknown(&self.rules, reason, |name| scalar(&arguments, name));
+        let error = error.map(tracing::field::display);
+        let function = &*self.name;
+        tracing::error!(%reason, function, error, "the function's results cannot be stored");
+    }
+
     fn stands_in(&self) -> bool {
         !self.rules.stale_if_error.is_zero()
     }
 
     fn plan<T, A: Serialize + ?Sized>(&self, arguments: &A) -> Result<Plan, Reason> {
-        let enabled = self.cache.inner.enabled.load(std::sync::atomic::Ordering::Relaxed);
+        let enabled = self.cache.inner.enabled.load(Ordering::Relaxed);
         if !enabled {
             return Err(Reason::SwitchedOff);
         }

@@ -6,13 +6,27 @@ use std::sync::{Arc, Mutex};
 use cache_core::Policy;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::rig::Rig;
 
 /// The errors of a thread, a line each.
 #[derive(Clone, Default)]
-struct Errors(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Errors(Arc<Mutex<Vec<String>>>);
+
+impl Errors {
+    /// Gathers those of this thread, as long as the guard lives.
+    pub(crate) fn gather() -> (Self, DefaultGuard) {
+        let errors = Self::default();
+        let guard = tracing::subscriber::set_default(errors.clone());
+        (errors, guard)
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 impl Subscriber for Errors {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -46,14 +60,38 @@ impl Visit for Line {
 
 #[tokio::test]
 async fn a_placeholder_without_a_value_is_named_once_for_each_route() {
-    let errors = Errors::default();
-    let _on_this_thread = tracing::subscriber::set_default(errors.clone());
-    let rig = Rig::new(Policy::new().tag("users").tag("user:{idd}"), None);
-    for path in ["/a", "/b"] {
-        let answer = rig.get(path).await;
-        assert!(answer.field("cache-status").contains("unknown-placeholder"), "{answer:?}");
+    for (policy, name) in [
+        (Policy::new().tag("users").tag("user:{idd}"), "{idd}"),
+        (Policy::new().tag("users").key("user.{idk}"), "{idk}"),
+    ] {
+        let (errors, _on_this_thread) = Errors::gather();
+        let rig = Rig::new(policy, None);
+        for path in ["/a", "/b"] {
+            let answer = rig.get(path).await;
+            assert!(answer.field("cache-status").contains("unknown-placeholder"), "{answer:?}");
+        }
+        let lines = errors.lines();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains(name) && lines[0].contains("cannot be stored"), "{lines:?}");
     }
-    let lines = errors.0.lock().unwrap();
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].contains("{idd}") && lines[0].contains("cannot be stored"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn a_placeholder_without_a_value_is_named_once_for_each_function() {
+    let (errors, _on_this_thread) = Errors::gather();
+    let rig = Rig::new(Policy::new(), None);
+    for (policy, name) in
+        [(Policy::new().tag("user:{1}"), "{1}"), (Policy::new().key("user.{id}"), "{id}")]
+    {
+        let before = errors.lines().len();
+        let user = rig.cache.function("user", policy).unwrap();
+        for id in [7, 8] {
+            user.call(&(id,), async || Ok::<_, String>(id)).await.unwrap();
+        }
+        let lines = &errors.lines()[before..];
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        for said in [name, "\"user\"", "cannot be stored"] {
+            assert!(lines[0].contains(said), "{lines:?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The driver, its flights and its rules, over the memory store and a handler under control.
 
 mod cases;
-mod logged;
+pub(crate) mod logged;
 mod mutants;
 mod nominated;
 mod ranges;
