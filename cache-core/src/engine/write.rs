@@ -40,7 +40,9 @@ pub enum When {
 /// If the store fails, or a template names a placeholder that the request lacks, **nothing is
 /// invalidated**: the handler's answer still goes out, with `detail=invalidation-failed` in its
 /// `Cache-Status`, an error in the log that names the placeholder, and a count in
-/// [`Stats::invalidation_errors`](crate::Stats::invalidation_errors). `on_invalidation_error: "503"` in
+/// [`Stats::invalidation_errors`](crate::Stats::invalidation_errors): one a request for a placeholder,
+/// one for each call of the store that fails. With [`When::AfterSuccess`], a handler that fails leaves
+/// nothing to invalidate, and nothing of this to tell. `on_invalidation_error: "503"` in
 /// the *cache's* policy ([`CacheBuilder::policy`](crate::CacheBuilder::policy)) tells the client. Say with
 /// [`params`](Self::params) what the path has, and a misspelled name is an error at build.
 ///
@@ -189,7 +191,13 @@ impl WriteRoute {
         }
         let mut response = origin.run(Changes::default()).await?;
         let success = response.status().is_success() || response.status().is_redirection();
-        if success && matches!(self.0.when, When::AfterSuccess | When::Both) {
+        let after = match self.0.when {
+            When::AfterSuccess => true,
+            When::Before => false,
+            // What could not be told before the handler has been counted.
+            When::Both => selection.is_ok(),
+        };
+        if success && after {
             match self.act(&selection).await {
                 Ok(told) => reason = told,
                 Err(refusal) => return Ok(WriteAnswer::Refused(refusal)),

@@ -92,7 +92,8 @@ pub enum WriteFailure<E> {
     Function(E),
     /// What to invalidate cannot be told from the arguments: serde cannot write them, or a template
     /// names a field that they lack. The function has *not* run, whenever the invalidation was to
-    /// go.
+    /// go. It is logged, and counted once in
+    /// [`Stats::invalidation_errors`](crate::Stats::invalidation_errors).
     #[error("the arguments do not say what to invalidate, so the function has not run")]
     Arguments(#[source] Box<dyn Error + Send + Sync>),
     /// The invalidation that goes before the function failed. The function has *not* run.

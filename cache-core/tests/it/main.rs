@@ -16,3 +16,4 @@ mod http;
 mod keys;
 mod policy;
 mod write_functions;
+mod write_routes;

@@ -295,11 +295,7 @@ impl Rig {
         path: &str,
         fields: &[(&'static str, &'static str)],
     ) -> Answer {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        let origin = TestOrigin { method, uri: path.parse().unwrap(), headers, rig: self.clone() };
+        let origin = self.origin(method, path, fields);
         let step = self.route.attend(&origin.head());
         let response = match step {
             Step::Reply(reply) => reply.into_response(whole),
@@ -327,6 +323,20 @@ impl Rig {
             headers: parts.headers,
             body: String::from_utf8(body.to_vec()).unwrap(),
         }
+    }
+
+    /// The handler with one request.
+    pub(crate) fn origin(
+        &self,
+        method: Method,
+        path: &str,
+        fields: &[(&'static str, &'static str)],
+    ) -> TestOrigin {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        TestOrigin { method, uri: path.parse().unwrap(), headers, rig: self.clone() }
     }
 }
 
