@@ -7,7 +7,7 @@ use cache_core::policy::setting::{Coalesce, Cookies};
 use cache_core::{Cache, Policy};
 use http::{HeaderMap, Response};
 
-use super::rig::{Answer, Rig};
+use super::rig::{Answer, Rig, shared};
 
 type Fields = &'static [(&'static str, &'static str)];
 
@@ -103,7 +103,7 @@ async fn fields_nominated_by_a_fill_without_a_flight_are_seen() {
 async fn fields_nominated_through_another_cache_of_the_store_are_seen() {
     let one = rig(Policy::http(), |_, run| varied(200, "x-a", body(run)));
     let other = {
-        let cache = Cache::builder(one.store.clone()).clock(one.clock.clone()).build().unwrap();
+        let cache = Cache::builder(one.store.clone()).clock(shared(&one.clock)).build().unwrap();
         let route = Route::new(&cache, Policy::http()).unwrap();
         let rig = Rig { cache, route, ..one.clone() };
         rig.handler(|_, _| varied(200, "x-a, x-b", "others"))

@@ -102,7 +102,7 @@ impl GatedStore {
     }
 }
 
-fn shared(clock: &Arc<ManualClock>) -> Arc<dyn Clock> {
+pub(crate) fn shared(clock: &Arc<ManualClock>) -> Arc<dyn Clock> {
     Arc::<ManualClock>::clone(clock)
 }
 
