@@ -3,10 +3,10 @@
 //! It saves a look for the record of them, and no more: what is found under a variant's key is valid
 //! by its own tags and says itself what it was asked with, and where nothing is found to be served the
 //! record decides. What was seen holds until a record is put for the key in this process, by whatever
-//! cache; only stores that never wait are looked at so, and these are of one process. From time to time
-//! the record is looked for all the same: a store that is full must see that it is in use.
+//! cache; only stores that never wait are looked at so, and these are of one process. Ten times
+//! a second the record is looked for all the same: a store that is full must see that it is in use.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,8 +27,8 @@ thread_local! {
     static KNOWN: RefCell<Known> = const { RefCell::new(Known { places: Vec::new(), kinds: Vec::new() }) };
 }
 
-/// So many times in turn a record is not looked for.
-const TURNS: u8 = 16;
+/// For so long a record is not looked for, in milliseconds.
+const HOLDS: u64 = 100;
 
 /// For how many sets of names a thread has a purpose; then it begins anew.
 const KINDS: usize = 64;
@@ -50,7 +50,6 @@ struct Place {
     primary: Digest,
     seen: Seen,
     nominated: Nominated,
-    turns: Cell<u8>,
 }
 
 /// Where and when a record was seen.
@@ -61,13 +60,21 @@ pub(super) struct Seen {
     put: u64,
     /// How values are compared there.
     values: VaryValues,
+    /// In milliseconds since 1970.
+    at: u64,
 }
 
 impl Seen {
     /// What is looked for from now on.
     #[inline]
-    pub(super) fn now(key: &Key, cache: CacheId, values: VaryValues) -> Self {
-        Self { cache, put: counter(key).load(Ordering::SeqCst), values }
+    pub(super) fn now(key: &Key, cache: CacheId, values: VaryValues, at: u64) -> Self {
+        Self { cache, put: counter(key).load(Ordering::SeqCst), values, at }
+    }
+
+    fn holds(&self, now: Self) -> bool {
+        let same = Self { at: self.at, ..now } == *self;
+        // A clock that was set back is as good as one that is far ahead.
+        same && now.at.wrapping_sub(self.at) < HOLDS
     }
 }
 
@@ -110,10 +117,8 @@ impl Known {
     fn get(&self, key: &Key, now: Seen) -> Option<Nominated> {
         let index = threads::place(key.primary().fold(), self.places.len());
         let place = self.places.get(index)?.as_ref()?;
-        let holds = place.seen == now && place.primary == *key.primary();
-        let turns = place.turns.get().checked_sub(1).filter(|_| holds)?;
-        place.turns.set(turns);
-        Some(place.nominated.clone())
+        let holds = place.seen.holds(now) && place.primary == *key.primary();
+        holds.then(|| place.nominated.clone())
     }
 
     fn set(&mut self, key: &Key, names: &[HeaderName], seen: Seen) {
@@ -125,8 +130,7 @@ impl Known {
         // A secret is looked for each time, in the store's record.
         let nominated = (!names.iter().any(is_secret)).then(|| self.kind(names, seen.values));
         if let Some(place) = self.places.get_mut(index) {
-            let turns = Cell::new(TURNS);
-            *place = nominated.map(|nominated| Place { primary, seen, nominated, turns });
+            *place = nominated.map(|nominated| Place { primary, seen, nominated });
         }
     }
 
@@ -150,7 +154,7 @@ mod tests {
     use super::*;
 
     fn seen() -> Seen {
-        Seen { cache: CacheId::new(), put: 7, values: VaryValues::Exact }
+        Seen { cache: CacheId::new(), put: 7, values: VaryValues::Exact, at: 1_000 }
     }
 
     fn key(text: &str) -> Key {
@@ -185,21 +189,20 @@ mod tests {
     #[test]
     fn who_puts_a_record_ends_what_was_seen_before() {
         let (cache, key) = (CacheId::new(), key("put"));
-        let before = Seen::now(&key, cache, VaryValues::Exact);
-        assert_eq!(before, Seen::now(&key, cache, VaryValues::Exact));
+        let now = || Seen::now(&key, cache, VaryValues::Exact, 1);
+        let before = now();
+        assert!(before.holds(now()));
         was_put(&key);
-        assert_ne!(before, Seen::now(&key, cache, VaryValues::Exact));
+        assert!(!before.holds(now()));
     }
 
     #[test]
     fn a_record_is_looked_for_from_time_to_time() {
         let (mut known, seen) = (Known::default(), seen());
-        for _ in 0..2 {
-            known.set(&key("a"), &names(&["accept"]), seen);
-            for _ in 0..TURNS {
-                assert!(known.get(&key("a"), seen).is_some());
-            }
-            assert!(known.get(&key("a"), seen).is_none());
+        known.set(&key("a"), &names(&["accept"]), seen);
+        for (at, holds) in [(0, true), (HOLDS - 1, true), (HOLDS, false), (u64::MAX, false)] {
+            let now = Seen { at: seen.at.wrapping_add(at), ..seen };
+            assert_eq!(known.get(&key("a"), now).is_some(), holds, "{at}");
         }
     }
 

@@ -164,7 +164,7 @@ impl Route {
         let generation = cache.flights.generation(&planned.key);
         let now = cache.clock.now_in_millis();
         let varies = self.shared.varies.load(Ordering::Relaxed);
-        let seen = varies.then(|| Seen::now(&planned.key, cache.id, rules.vary_values));
+        let seen = varies.then(|| Seen::now(&planned.key, cache.id, rules.vary_values, now));
         let (recalled, mut beside) =
             (seen.and_then(|seen| nominated::recall(&planned.key, seen)), None);
         if let Some(Nominated { names, purpose }) = &recalled {
