@@ -1,5 +1,6 @@
 //! A request's head, kept for the time when the framework has taken the request.
 
+use std::fmt;
 use std::sync::OnceLock;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -11,7 +12,7 @@ use crate::key::vary::Asked;
 
 /// What becomes of a response may depend on all of it, but seldom does: it is asked for its method,
 /// for which fields there are, and for the lines that a response nominates.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Kept {
     pub(crate) method: Method,
     uri: Uri,
@@ -64,6 +65,16 @@ impl Kept {
     /// The lines of its fields, without a table of them.
     pub(crate) const fn lines(&self) -> &Lines {
         &self.lines
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Target, parameters and fields may hold credentials.
+        f.debug_struct("Kept")
+            .field("method", &self.method)
+            .field("lines", &self.lines)
+            .finish_non_exhaustive()
     }
 }
 
@@ -147,8 +158,8 @@ impl Asked for Lines {
     }
 }
 
-impl std::fmt::Debug for Lines {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Values may be credentials.
         f.debug_list().entries(self.iter().map(|line| line.name.escape_ascii())).finish()
     }

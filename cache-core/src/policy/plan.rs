@@ -1,6 +1,7 @@
 //! What to do with a request before anything is looked up: bypass, or look under this key.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
@@ -20,7 +21,7 @@ use crate::reason::Reason;
 use crate::tag::{MAX_TAGS, SortedTags, Tag};
 
 /// Where to look, and under which name an invalidation finds it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Planned {
     /// The key of the GET class (or of an opted-in method).
     pub(crate) key: Key,
@@ -28,6 +29,16 @@ pub(crate) struct Planned {
     pub(crate) is_head: bool,
     /// The text of a custom key.
     pub(crate) custom: Option<String>,
+}
+
+impl fmt::Debug for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The text of a key may hold what identifies people.
+        f.debug_struct("Planned")
+            .field("key", &self.key)
+            .field("is_head", &self.is_head)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Whether the request takes part in caching at all.

@@ -1,9 +1,14 @@
 //! What the log tells an operator.
 
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use cache_core::Policy;
+use cache_core::engine::Step;
+use cache_core::policy::setting::Cookies;
+use cache_core::{Extracted, Policy, RequestHead};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
@@ -92,6 +97,30 @@ async fn a_placeholder_without_a_value_is_named_once_for_each_function() {
         assert_eq!(lines.len(), 1, "{lines:?}");
         for said in [name, "\"user\"", "cannot be stored"] {
             assert!(lines[0].contains(said), "{lines:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_printed_of_a_step_has_no_target_no_value_and_no_parameter() {
+    let uri = Uri::from_static("/reset?token=s3cret");
+    let mut headers = HeaderMap::new();
+    headers.append("cookie", HeaderValue::from_static("session=s3cret"));
+    let params = [("token".to_owned(), "s3cret".to_owned())];
+    let extracted = [Extracted::new("user", "s3cret")];
+    let head = RequestHead::new(&Method::GET, &uri, &headers)
+        .with_params(&params)
+        .with_extracted(&extracted);
+    let policy = || Policy::ttl(Duration::from_secs(60)).cookies(Cookies::Ignore);
+    for policy in [policy(), policy().key("reset:{token}")] {
+        let rig = Rig::new(policy, None);
+        for waits in [false, true] {
+            rig.store.waits.store(waits, Ordering::SeqCst);
+            let step = rig.route.attend(&head);
+            assert!(matches!(step, Step::Forward(_)), "{step:?}");
+            let printed = format!("{step:?}");
+            assert!(!printed.contains("s3cret"), "{printed}");
+            assert_eq!(printed.contains("cookie"), !waits, "{printed}");
         }
     }
 }
