@@ -10,6 +10,10 @@ use crate::field::notes::{Found, Noted};
 use crate::head::{Extracted, RequestHead};
 use crate::key::vary::Asked;
 
+/// The most names of which a table is made anew. One that is near the size that a table can have might
+/// not be made again line by line.
+const MANY_NAMES: usize = 1 << 10;
+
 /// What becomes of a response may depend on all of it, but seldom does: it is asked for its method,
 /// for which fields there are, and for the lines that a response nominates.
 #[derive(Clone)]
@@ -17,7 +21,7 @@ pub(crate) struct Kept {
     pub(crate) method: Method,
     uri: Uri,
     lines: Lines,
-    /// Made of the lines where somebody wants a table.
+    /// Made of the lines where somebody wants a table; copied where there are many names.
     table: OnceLock<Box<HeaderMap>>,
     found: Found,
     params: Vec<(String, String)>,
@@ -29,12 +33,17 @@ pub(crate) struct Kept {
 impl Kept {
     pub(crate) fn of(head: &RequestHead<'_>, with_extensions: bool) -> Self {
         let extensions = head.extensions().filter(|_| with_extensions);
+        let headers = head.headers();
+        let table = OnceLock::new();
+        if headers.keys_len() > MANY_NAMES {
+            let _ = table.set(Box::new(headers.clone()));
+        }
         Self {
             extensions: extensions.map(|extensions| Box::new(extensions.clone())),
             method: head.method().clone(),
             uri: head.uri().clone(),
-            lines: Lines::of(head.headers()),
-            table: OnceLock::new(),
+            lines: Lines::of(headers),
+            table,
             found: head.found(),
             params: head.params().to_vec(),
             extracted: head.extracted().to_vec(),
@@ -117,7 +126,9 @@ impl Lines {
                 (HeaderName::from_lowercase(line.name), HeaderValue::from_bytes(line.value))
             {
                 value.set_sensitive(line.is_sensitive);
-                map.append(name, value);
+                // So few names are never refused.
+                let refused = map.try_append(name, value);
+                debug_assert!(refused.is_ok(), "more than {MANY_NAMES} names");
             }
         }
         map
@@ -167,6 +178,8 @@ impl fmt::Debug for Lines {
 
 #[cfg(test)]
 mod tests {
+    use http::header::Entry;
+
     use super::*;
 
     #[test]
@@ -191,5 +204,29 @@ mod tests {
         }
         assert!(kept.has(Noted::Cookie) && !kept.has(Noted::Range));
         assert_eq!(*kept.head().uri(), uri);
+    }
+
+    #[test]
+    fn a_table_that_cannot_be_made_line_by_line_is_kept_whole() {
+        let name = |number: usize| HeaderName::try_from(format!("x-{number}")).unwrap();
+        let value = HeaderValue::from_static("v");
+        let mut headers = HeaderMap::new();
+        let mut number = 0;
+        // Full, and the last name has a second line: no more can be appended, not even that.
+        loop {
+            match headers.try_entry(name(number)) {
+                Ok(Entry::Vacant(vacant)) => {
+                    let mut last = vacant.insert_entry(value.clone());
+                    last.append(value.clone());
+                }
+                Ok(Entry::Occupied(_)) => unreachable!("{number} is new"),
+                Err(_) => break,
+            }
+            number += 1;
+        }
+        headers.try_append(name(number - 1), value).unwrap_err();
+        let kept = Kept::of(&RequestHead::new(&Method::GET, &Uri::default(), &headers), false);
+        assert!(kept.headers().iter().eq(&headers));
+        assert!(kept.lines().lines_of(&name(number - 1)).count() == 2);
     }
 }
