@@ -16,6 +16,7 @@ use crate::field::notes::Noted;
 use crate::field::{conditional, cookie};
 use crate::head::RequestHead;
 use crate::key::canonical::{Canonical, Part};
+use crate::key::vary::Asked as _;
 use crate::key::{Digest, Key};
 use crate::reason::Reason;
 use crate::tag::{MAX_TAGS, SortedTags, Tag};
@@ -222,7 +223,7 @@ pub(crate) fn changed_fields(
             (header::IF_NONE_MATCH, validators.etag),
             (header::IF_MODIFIED_SINCE, validators.last_modified),
         ];
-        let there = |name: &HeaderName| request.headers().contains_key(name);
+        let there = |name: &HeaderName| request.lines().lines_of(name).next().is_some();
         changed.extend(own.into_iter().filter(|(name, value)| value.is_some() || there(name)));
     }
     changed
