@@ -158,7 +158,7 @@ impl Route {
                     let response = self.fill(fill, origin, spawn, &life).await?;
                     Ok(Served { response, refresh: None })
                 }
-                Err(start) => Box::pin(self.serve_from(*start, origin, spawn, life)).await,
+                Err(state) => Box::pin(self.serve_from(*state, origin, spawn, life)).await,
             }
         }
     }
@@ -166,7 +166,7 @@ impl Route {
     /// The rest of it where something has to be waited for first, or the cache is passed by.
     async fn serve_from<O, S>(
         &self,
-        start: Start,
+        state: State,
         mut origin: O,
         spawn: S,
         life: Lifeline,
@@ -175,7 +175,7 @@ impl Route {
         O: Origin,
         S: Spawn<Drain<O::Body>>,
     {
-        match Box::pin(self.meet(start, &mut origin)).await {
+        match Box::pin(self.meet(state, &mut origin)).await {
             Met::Fill(fill) => {
                 let response = self.fill(fill, origin, spawn, &life).await?;
                 Ok(Served { response, refresh: None })
@@ -190,15 +190,14 @@ impl Route {
 
     /// The run of the handler for a plain miss: the store has answered already, and nobody need be
     /// waited for.
-    fn at_once(&self, state: State, head: &RequestHead<'_>) -> Result<Box<Fill>, Box<Start>> {
+    fn at_once(&self, state: State, head: &RequestHead<'_>) -> Result<Box<Fill>, Box<State>> {
         let found = match state {
             State::Resolved(found) if self.is_plain(&found.1, head) => *found,
-            state => return Err(Box::new(Start::Pending(state))),
+            state => return Err(Box::new(state)),
         };
         let (planned, resolved, generation) = found;
         let later = |planned, resolved| {
-            let found = Box::new((planned, resolved, generation));
-            Err(Box::new(Start::Pending(State::Resolved(found))))
+            Err(Box::new(State::Resolved(Box::new((planned, resolved, generation)))))
         };
         let Resolved::Forward(mut miss) = resolved else { return later(planned, resolved) };
         let Some(ticket) = miss.ticket.take() else {
@@ -208,14 +207,14 @@ impl Route {
     }
 
     /// The same of a run that needs nothing more.
-    fn depart(&self, mut fill: Box<Fill>, generation: u64) -> Result<Box<Fill>, Box<Start>> {
+    fn depart(&self, mut fill: Box<Fill>, generation: u64) -> Result<Box<Fill>, Box<State>> {
         match self.board(&fill, generation, &mut Tries::default()) {
             Boarded::Run(lead, reason) => {
                 fill.board(lead, reason);
                 Ok(fill)
             }
-            Boarded::LookAgain => Err(Box::new(Start::Pending(State::Planned(fill.planned)))),
-            Boarded::Follow(_) => Err(Box::new(Start::Fill(fill, generation))),
+            Boarded::LookAgain => Err(Box::new(State::Planned(fill.planned))),
+            Boarded::Follow(_) => Err(Box::new(State::Missed(fill, generation))),
         }
     }
 
@@ -225,24 +224,25 @@ impl Route {
         miss.stored_get.is_none() && !self.is_refused(head)
     }
 
-    /// What the answer will come from.
-    async fn meet<O: Origin>(&self, start: Start, origin: &mut O) -> Met {
+    /// What the answer will come from. For what was [missed](State::Missed) another request runs the
+    /// handler already.
+    async fn meet<O: Origin>(&self, state: State, origin: &mut O) -> Met {
         let cache = &self.shared.cache;
         let mut begun = None;
-        let (planned, mut resolved, mut generation) = match start {
-            Start::Fill(fill, generation) | Start::Pending(State::Missed(fill, generation)) => {
+        let (planned, mut resolved, mut generation) = match state {
+            State::Missed(fill, generation) => {
                 let planned = fill.planned.clone();
                 begun = Some(fill);
                 (planned, None, generation)
             }
-            Start::Pending(State::Bypass(reason)) => return Met::Bypass(reason),
-            Start::Pending(State::Nested(outer)) => return Met::Nested(outer),
-            Start::Pending(State::Resolved(found)) => {
+            State::Bypass(reason) => return Met::Bypass(reason),
+            State::Nested(outer) => return Met::Nested(outer),
+            State::Resolved(found) => {
                 let (planned, resolved, generation) = *found;
                 (planned, Some(resolved), generation)
             }
-            Start::Pending(State::Planned(planned)) => (planned, None, 0),
-            Start::Pending(State::Unplanned) => match self.plan(origin).await {
+            State::Planned(planned) => (planned, None, 0),
+            State::Unplanned => match self.plan(origin).await {
                 Ok(planned) => (planned, None, 0),
                 Err(reason) => return Met::Bypass(reason),
             },
@@ -419,15 +419,6 @@ impl Route {
             Joined::Follow(_) | Joined::Full => None,
         }
     }
-}
-
-/// Where a search for an answer begins.
-#[derive(Debug)]
-enum Start {
-    /// With what is known at once.
-    Pending(State),
-    /// With a miss, found in this generation, for which another request runs the handler already.
-    Fill(Box<Fill>, u64),
 }
 
 /// What an answer will come from.
