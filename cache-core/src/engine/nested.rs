@@ -36,7 +36,7 @@ impl Route {
         let kept = Box::new(Kept::of(&origin.head(), rules.code.store_if.is_some()));
         let fields = plan::changed_fields(rules, &kept, false, Validators::default());
         let changes = Changes { fields, wishes: None };
-        let asked = cache.clock.now();
+        let asked = Some(cache.clock.now());
         let reason = if outer.are_of(cache.id) { Reason::Nested } else { Reason::OtherCache };
         let served = self.bypass(origin, reason, changes, life).await?;
         let response = ResponseHead::new(served.response.status(), served.response.headers());

@@ -75,7 +75,6 @@ impl Route {
             Ok(tags) if of_part(head, background) => (tags, Err(Reason::Range)),
             Ok(tags) => (tags, ticket.map(|ticket| ticket.valid_for(rules.max_fill))),
         };
-        let unknown = SystemTime::UNIX_EPOCH;
         Box::new(Fill {
             planned,
             reason,
@@ -87,7 +86,8 @@ impl Route {
             kept: Kept::of(head, rules.code.store_if.is_some()),
             wishes: Wishes::of(self.shared.cache.id),
             lifetime: Ok(None),
-            times: Times { asked: unknown, answered: unknown },
+            // Told when it has answered, before anybody asks.
+            times: Times { asked: None, answered: SystemTime::UNIX_EPOCH },
         })
     }
 

@@ -94,7 +94,7 @@ impl Route {
         let changes = self.changes_for(&fill);
         if rules.is_http() {
             // Elsewhere nobody asks for it.
-            fill.times.asked = cache.clock.now();
+            fill.times.asked = Some(cache.clock.now());
         }
         let ran = match &fill.miss.fallback {
             None => origin.run(changes).await,

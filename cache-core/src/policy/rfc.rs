@@ -162,8 +162,8 @@ fn heuristic(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 /// The corrected initial age (§4.2.3): what the response states and the time it was on its way, or
 /// how old it looks by its `Date`, whichever is more.
 fn age_at_receipt(headers: &HeaderMap, times: Times) -> Duration {
-    let delay = times.answered.duration_since(times.asked).unwrap_or_default();
-    let corrected = age::stated(headers).saturating_add(delay);
+    let delay = times.asked.and_then(|asked| times.answered.duration_since(asked).ok());
+    let corrected = age::stated(headers).saturating_add(delay.unwrap_or_default());
     let date = conditional::date(headers, &header::DATE);
     let apparent = date.and_then(|date| times.answered.duration_since(date).ok());
     let apparent = Duration::from_secs(apparent.unwrap_or_default().as_secs());

@@ -41,10 +41,10 @@ pub(crate) struct Storable {
     pub(crate) said: Said,
 }
 
-/// When a request went to the handler, and when its response came.
+/// When a request went to the handler, where anybody asks for that, and when its response came.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
-    pub(crate) asked: SystemTime,
+    pub(crate) asked: Option<SystemTime>,
     pub(crate) answered: SystemTime,
 }
 
