@@ -105,6 +105,11 @@ impl LaterHead for Head<'_> {
             names::with(name, |name| self.theirs.headers.get_all(name), name_out)?.as_slice();
         Some((lines.get(number)?.as_bytes(), lines.len() > number + 1))
     }
+
+    fn is_sensitive(&self, name: &HeaderName) -> bool {
+        names::with(name, |name| self.theirs.headers.get_all(name), name_out)
+            .is_some_and(|mut lines| lines.any(framework_header::HeaderValue::is_sensitive))
+    }
 }
 
 /// Whether a target is no more than a path and a query, as most are.

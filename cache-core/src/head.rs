@@ -47,6 +47,11 @@ pub trait LaterHead: Sync {
     /// One of the lines of a field, counted from zero, and whether there are more behind it; `None`
     /// behind the last.
     fn line(&self, name: &HeaderName, number: usize) -> Option<(&[u8], bool)>;
+
+    /// Whether a line of this field is marked as sensitive.
+    fn is_sensitive(&self, name: &HeaderName) -> bool {
+        self.headers().get_all(name).iter().any(HeaderValue::is_sensitive)
+    }
 }
 
 impl<'a> RequestHead<'a> {
@@ -253,6 +258,14 @@ impl<'a> RequestHead<'a> {
             later = more.then_some((head, number + 1));
             Some(line)
         })
+    }
+
+    /// Whether a line of this field is marked as sensitive.
+    pub(crate) fn has_sensitive(&self, name: &HeaderName) -> bool {
+        match self.form {
+            Form::Made(_, headers) => headers.get_all(name).iter().any(HeaderValue::is_sensitive),
+            Form::Later { head, .. } => head.is_sensitive(name),
+        }
     }
 
     /// The value of `Host`, if there is one line of it.

@@ -1,8 +1,11 @@
 //! How much threads remember.
 //!
 //! A thread that answers keeps what it made for answers that are asked for again: tables of fields,
-//! what it read of stored heads, digests of keys. None of it decides what is answered, none of it
-//! has credentials or sensitive values, and others take the places of what is no longer asked for.
+//! what it read of stored heads, digests of keys and what they were made of. None of it decides what
+//! is answered. Values of `Cookie`, `Authorization` and `Proxy-Authorization`, values of guards and those
+//! marked as sensitive are not among it; paths, queries, texts of keys and other fields are, whatever is in them. Others
+//! take the places of what is no longer asked for: where a key was longer than the one that took its
+//! place, the end of it may lie there, never read, until another covers it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

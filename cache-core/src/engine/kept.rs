@@ -167,6 +167,11 @@ impl Asked for Lines {
         let name = name.as_str().as_bytes();
         self.iter().filter(move |line| line.name == name).map(|line| line.value)
     }
+
+    fn is_sensitive(&self, name: &HeaderName) -> bool {
+        let name = name.as_str().as_bytes();
+        self.iter().any(|line| line.name == name && line.is_sensitive)
+    }
 }
 
 impl fmt::Debug for Lines {
@@ -201,6 +206,7 @@ mod tests {
         );
         for name in ["accept", "cookie", "host"].map(HeaderName::from_static) {
             assert!(kept.lines().lines_of(&name).eq(headers.lines_of(&name)), "{name}");
+            assert_eq!(kept.lines().is_sensitive(&name), name == "cookie");
         }
         assert!(kept.has(Noted::Cookie) && !kept.has(Noted::Range));
         assert_eq!(*kept.head().uri(), uri);

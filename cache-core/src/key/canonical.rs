@@ -151,8 +151,14 @@ impl Canonical {
     pub(crate) fn digest_remembered(&self) -> Digest {
         let only = [Some(self.as_bytes())];
         let digest = || Ok::<_, Infallible>(self.digest());
-        let Ok(digest) = memo::digest(Purpose::PLAIN, &only, digest);
+        let Ok(digest) = memo::digest(Purpose::PLAIN, &only, || false, digest);
         digest
+    }
+
+    /// Whether this thread keeps the parts.
+    #[cfg(test)]
+    pub(crate) fn is_remembered(&self) -> bool {
+        memo::find(Purpose::PLAIN, &[Some(self.as_bytes())]).is_some()
     }
 
     /// The canonical bytes, for golden vectors.

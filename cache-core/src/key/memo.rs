@@ -2,7 +2,8 @@
 //!
 //! A hit derives the same key as the hits before it, and its SHA-256 is most of what that costs; to
 //! write the bytes that are digested is much of the rest. A digest found here was made of the very
-//! same parts, for the same purpose: they are kept, and compared as a whole.
+//! same parts, for the same purpose: they are kept, and compared as a whole. Longer parts that have
+//! lost their place may lie in it behind shorter ones, never looked at, until others cover them.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,19 +50,22 @@ impl Purpose {
 /// Bytes; those that are absent differ from none.
 pub(crate) type Part<'p> = Option<&'p [u8]>;
 
-/// The digest for this purpose, which must depend on these parts alone. They are kept in memory: not
-/// for those that hold credentials.
+/// The digest for this purpose, which must depend on these parts alone. They are kept in memory, unless
+/// they are said to be secret when they would be.
 #[inline]
 pub(crate) fn digest<E>(
     purpose: Purpose,
     parts: &[Part<'_>],
+    are_secret: impl FnOnce() -> bool,
     make: impl FnOnce() -> Result<Digest, E>,
 ) -> Result<Digest, E> {
     if let Some(digest) = find(purpose, parts) {
         return Ok(digest);
     }
     let digest = make()?;
-    keep(purpose, parts, digest);
+    if !are_secret() {
+        keep(purpose, parts, digest);
+    }
     Ok(digest)
 }
 
@@ -234,10 +238,20 @@ mod tests {
         for _ in 0..3 {
             for text in &texts {
                 let only = [Some(text.as_bytes())];
-                let known = digest(Purpose::PLAIN, &only, || of(text.as_bytes()));
+                let known = digest(Purpose::PLAIN, &only, || false, || of(text.as_bytes()));
                 assert_eq!(known, of(text.as_bytes()), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_secret_is_not_remembered() {
+        let secret = [Some(&b"whom this is for"[..])];
+        for are_secret in [true, false] {
+            assert_eq!(find(Purpose::PLAIN, &secret), None);
+            digest(Purpose::PLAIN, &secret, || are_secret, || of(b"x")).unwrap();
+        }
+        assert_eq!(find(Purpose::PLAIN, &secret), Some(Digest::of(b"x")));
     }
 
     #[test]

@@ -51,17 +51,28 @@ pub fn nominated(response: &HeaderMap) -> Nominated {
 pub trait Asked {
     /// The values of a field's lines, in order.
     fn lines_of(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]>;
+
+    /// Whether one of these lines is marked as sensitive.
+    fn is_sensitive(&self, name: &HeaderName) -> bool;
 }
 
 impl Asked for HeaderMap {
     fn lines_of(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]> {
         self.get_all(name).iter().map(HeaderValue::as_bytes)
     }
+
+    fn is_sensitive(&self, name: &HeaderName) -> bool {
+        self.get_all(name).iter().any(HeaderValue::is_sensitive)
+    }
 }
 
 impl Asked for RequestHead<'_> {
     fn lines_of(&self, name: &HeaderName) -> impl Iterator<Item = &[u8]> {
         self.lines(name)
+    }
+
+    fn is_sensitive(&self, name: &HeaderName) -> bool {
+        self.has_sensitive(name)
     }
 }
 
@@ -99,8 +110,9 @@ impl<'a, R: Asked> Presenting<'a, R> {
             VaryValues::Exact => Purpose::EXACT_VARIANT,
             VaryValues::Normalised => Purpose::NORMALISED_VARIANT,
         };
-        let Ok(digest) =
-            memo::digest(purpose, parts.as_flattened(), || Ok::<_, Infallible>(made()));
+        let parts = parts.as_flattened();
+        let are_secret = || self.are_sensitive();
+        let Ok(digest) = memo::digest(purpose, parts, are_secret, || Ok::<_, Infallible>(made()));
         digest
     }
 
@@ -115,8 +127,14 @@ impl<'a, R: Asked> Presenting<'a, R> {
             *line = *own;
         }
         let lines = lines.get(..parts.len()).unwrap_or_default();
-        let Ok(digest) = memo::digest(purpose, lines, || Ok::<_, Infallible>(made()));
+        let are_secret = || self.are_sensitive();
+        let Ok(digest) = memo::digest(purpose, lines, are_secret, || Ok::<_, Infallible>(made()));
         digest
+    }
+
+    #[inline(never)]
+    fn are_sensitive(&self) -> bool {
+        self.names.iter().any(|name| self.request.is_sensitive(name))
     }
 
     /// Whether the stored values are the same; see [`Presented::matches`].
@@ -336,6 +354,25 @@ mod tests {
             panic!("two names");
         };
         assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_value_marked_as_sensitive_is_not_remembered() {
+        let names = [HeaderName::from_static("x-key")];
+        for is_sensitive in [true, false] {
+            let mut request = map(&[("x-key", "s3cret")]);
+            request.get_mut("x-key").unwrap().set_sensitive(is_sensitive);
+            let presenting = Presenting::of(&names, &request);
+            let (name, line) = (Some(&b"x-key"[..]), Some(&b"s3cret"[..]));
+            let purpose = Purpose::new();
+            presenting.digest(VaryValues::Exact);
+            presenting.digest_for(purpose, VaryValues::Exact);
+            for (purpose, parts) in
+                [(Purpose::EXACT_VARIANT, &[name, line][..]), (purpose, &[line])]
+            {
+                assert_eq!(memo::find(purpose, parts).is_none(), is_sensitive, "{purpose:?}");
+            }
+        }
     }
 
     #[test]

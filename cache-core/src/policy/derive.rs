@@ -33,12 +33,13 @@ pub(crate) fn derive(
             written(&mut canonical, rules, head, None, None)?;
             Ok::<_, Reason>(canonical.digest())
         };
-        let key = Key::new(memo::digest(purpose, parts, digest)?);
+        let are_secret = || has_sensitive(rules, head);
+        let key = Key::new(memo::digest(purpose, parts, are_secret, digest)?);
         return Ok(Planned { key, is_head, custom: None });
     }
     let mut canonical = Canonical::empty();
     let custom = written(&mut canonical, rules, head, custom, body)?;
-    let digest = if holds_credentials(head) || body.is_some() {
+    let digest = if holds_credentials(rules, head) || body.is_some() {
         canonical.digest()
     } else {
         canonical.digest_remembered()
@@ -54,7 +55,7 @@ pub(crate) fn remembered(rules: &Rules, head: &RequestHead<'_>) -> Option<Key> {
 }
 
 /// What to remember keys for whose only parts are authority, path, query and a few fields, and in
-/// which there are no credentials.
+/// which there are no credentials: not in fields that always have them.
 pub(super) fn memorable(rules: &Rules) -> Option<Purpose> {
     let by_target = matches!(rules.key, KeySource::Target) && rules.code.query.is_none();
     let by_credentials = rules.authorization == Authorization::Key
@@ -177,8 +178,17 @@ pub(crate) fn key_beginning(
 }
 
 /// Whether credentials may be among the key's parts.
-fn holds_credentials(head: &RequestHead<'_>) -> bool {
-    head.has(Noted::Authorization) || head.has(Noted::Cookie) || !head.extracted().is_empty()
+fn holds_credentials(rules: &Rules, head: &RequestHead<'_>) -> bool {
+    head.has(Noted::Authorization)
+        || head.has(Noted::Cookie)
+        || !head.extracted().is_empty()
+        || rules.vary.iter().any(is_secret)
+        || has_sensitive(rules, head)
+}
+
+/// Whether a value among the key's parts is marked as sensitive.
+fn has_sensitive(rules: &Rules, head: &RequestHead<'_>) -> bool {
+    rules.vary.iter().any(|name| head.has_sensitive(name))
 }
 
 /// The authority, behind the scheme. A `Host` line that says something else is part of it: a handler
@@ -322,6 +332,37 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn no_secret_among_the_parts_of_a_key_is_remembered() {
+        let uri = Uri::from_static("http://a/b");
+        let is_remembered = |rules: &Rules, name: &'static str, is_sensitive: bool| {
+            let mut value = HeaderValue::from_static("s3cret");
+            value.set_sensitive(is_sensitive);
+            let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value)]);
+            let head = RequestHead::new(&Method::GET, &uri, &headers);
+            derive(rules, &head, None, None).unwrap();
+            let mut whole = Canonical::empty();
+            written(&mut whole, rules, &head, None, None).unwrap();
+            remembered(rules, &head).is_some() || whole.is_remembered()
+        };
+        for (setting, name, sensitive, usual) in [
+            (
+                r#"{"mode":"ttl","vary":["proxy-authorization"]}"#,
+                "proxy-authorization",
+                false,
+                false,
+            ),
+            (r#"{"mode":"http","vary":["cookie"],"cookies":"rfc"}"#, "cookie", false, false),
+            // Few parts and many.
+            (r#"{"mode":"ttl","vary":["x-key"]}"#, "x-key", false, true),
+            (r#"{"mode":"ttl","vary":["x-key","b","c","d","e"]}"#, "x-key", false, true),
+        ] {
+            let rules = rules(setting);
+            assert_eq!(is_remembered(&rules, name, true), sensitive, "{setting}");
+            assert_eq!(is_remembered(&rules, name, false), usual, "{setting}");
         }
     }
 }
