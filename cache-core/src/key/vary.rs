@@ -2,6 +2,7 @@
 //! (RFC 9111 §4.1).
 
 use std::convert::Infallible;
+use std::fmt;
 
 use bytes::Bytes;
 use http::header::{
@@ -84,7 +85,6 @@ pub fn variant(names: &[HeaderName], request: &impl Asked, values: VaryValues) -
 
 /// What a request presents for the nominated fields. It is looked for once, if they are few and none
 /// has several lines.
-#[derive(Debug)]
 pub(crate) struct Presenting<'a, R> {
     names: &'a [HeaderName],
     request: &'a R,
@@ -202,8 +202,15 @@ fn normal(name: &HeaderName, request: &impl Asked, values: VaryValues) -> Option
 pub struct Presented(Option<Box<Lines>>);
 
 /// By field; never empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Lines(Vec<(HeaderName, Vec<Bytes>)>);
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values may be credentials.
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 impl Presented {
     /// Copies the values of `names` out of a request.
@@ -354,6 +361,12 @@ mod tests {
             panic!("two names");
         };
         assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn what_is_printed_of_presented_fields_is_their_names() {
+        let printed = format!("{:?}", Presented::take(&[COOKIE], &map(&[("cookie", "s3cret")])));
+        assert!(printed.contains("cookie") && !printed.contains("s3cret"), "{printed}");
     }
 
     #[test]
