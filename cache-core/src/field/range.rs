@@ -333,8 +333,7 @@ mod tests {
                 let (from, to) = match (first.parse::<usize>(), last.parse::<usize>()) {
                     (Ok(first), Ok(last)) => (first, last + 1),
                     (Ok(first), Err(_)) => (first, length),
-                    (Err(_), Ok(count)) => (length.saturating_sub(count), length),
-                    (Err(_), Err(_)) => unreachable!(),
+                    (Err(_), count) => (length.saturating_sub(count.unwrap()), length),
                 };
                 for byte in wanted.iter_mut().take(to).skip(from) {
                     *byte = true;
