@@ -15,6 +15,7 @@ use cache_redis::RedisStore;
 use redis::aio::MultiplexedConnection;
 use tower::Layer as _;
 
+use super::floor::Floor;
 use super::subject::{By, Peer, Subject};
 use crate::case::{Ask, Case, Framework, Place, SPREAD};
 use crate::error::Error;
@@ -151,6 +152,10 @@ fn axum(subject: Subject, redis: Option<&str>) -> Result<(), Error> {
             (By::Peer(Peer::AxumResponseCache), _) => {
                 let peer = axum_response_cache::CacheLayer::with_lifespan(HOUR);
                 axum::serve(listener, router.layer(peer)).await
+            }
+            (By::Peer(Peer::Floor), _) => {
+                let service = Floor::new(router);
+                axum::serve(listener, tower::make::Shared::new(service)).await
             }
             (_, Place::Bare) => axum::serve(listener, router).await,
             (_, Place::Route) => axum::serve(listener, router.layer(layer)).await,

@@ -31,6 +31,8 @@ pub(crate) enum By {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
+    /// No cache of anybody: the least that a miss can cost.
+    Floor,
     AxumResponseCache,
     Nginx,
     Varnish,
@@ -39,9 +41,10 @@ pub(crate) enum Peer {
 const SIZES: [usize; 3] = [1 << 10, 16 << 10, 256 << 10];
 
 impl By {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Memory,
         Self::Redis,
+        Self::Peer(Peer::Floor),
         Self::Peer(Peer::AxumResponseCache),
         Self::Peer(Peer::Nginx),
         Self::Peer(Peer::Varnish),
@@ -51,6 +54,7 @@ impl By {
         match self {
             Self::Memory => "",
             Self::Redis => "redis:",
+            Self::Peer(Peer::Floor) => "floor:",
             Self::Peer(Peer::AxumResponseCache) => "axum-response-cache:",
             Self::Peer(Peer::Nginx) => "nginx:",
             Self::Peer(Peer::Varnish) => "varnish:",
@@ -90,6 +94,8 @@ pub(crate) fn all(peers: bool) -> Vec<Subject> {
             }));
         }
     }
+    let miss = Subject::new(Framework::Axum, Place::Around, Ask::Miss, 1 << 10);
+    all.push(Subject { by: By::Peer(Peer::Floor), ..miss });
     let spread = Subject::new(Framework::Axum, Place::Around, Ask::Spread, 1 << 10);
     all.extend([16, 64].map(|connections| Subject {
         by: By::Redis,
@@ -115,10 +121,10 @@ impl Subject {
     }
 
     /// What it is measured against: the same body from a bare handler, under the same load. HEAD
-    /// is answered without a body there, too, and what is spread is under as many names.
+    /// is answered without a body there, too, and what is under many names is so there.
     pub(crate) fn base(self) -> Self {
         let ask = match self.case.ask {
-            same @ (Ask::Head | Ask::Spread) => same,
+            same @ (Ask::Head | Ask::Spread | Ask::Miss) => same,
             _ => Ask::Hit,
         };
         let by = if self.by == By::Redis { By::Redis } else { By::Memory };
