@@ -81,27 +81,9 @@ pub(crate) fn all(peers: bool) -> Vec<Subject> {
         let hit = Subject::new(framework, Place::Around, Ask::Hit, 1 << 10);
         all.push(Subject { both_cores: true, ..hit });
     }
-    for framework in Framework::ALL {
-        for size in [1 << 10, 16 << 10] {
-            let hit = Subject::new(framework, Place::Around, Ask::Hit, size);
-            // The store is the same; what the framework adds shows at one load.
-            let connections: &[usize] =
-                if framework == Framework::Axum { &[1, 16, 64] } else { &[16] };
-            all.extend(connections.iter().map(|&connections| Subject {
-                by: By::Redis,
-                connections: Some(connections),
-                ..hit
-            }));
-        }
-    }
+    all.extend(on_redis());
     let miss = Subject::new(Framework::Axum, Place::Around, Ask::Miss, 1 << 10);
     all.push(Subject { by: By::Peer(Peer::Floor), ..miss });
-    let spread = Subject::new(Framework::Axum, Place::Around, Ask::Spread, 1 << 10);
-    all.extend([16, 64].map(|connections| Subject {
-        by: By::Redis,
-        connections: Some(connections),
-        ..spread
-    }));
     if peers {
         for peer in [Peer::AxumResponseCache, Peer::Nginx, Peer::Varnish] {
             let place = if peer == Peer::AxumResponseCache { Place::Route } else { Place::Around };
@@ -112,6 +94,30 @@ pub(crate) fn all(peers: bool) -> Vec<Subject> {
         }
     }
     all
+}
+
+/// What the store does is the same wherever the cache is; what a framework adds shows at one load.
+fn on_redis() -> impl Iterator<Item = Subject> {
+    use Framework::{Actix, Axum};
+    const LOADS: &[usize] = &[1, 16, 64];
+    let rows: [(_, _, _, _, &[usize]); 12] = [
+        (Axum, Place::Around, Ask::Hit, 1, LOADS),
+        (Axum, Place::Around, Ask::Hit, 16, LOADS),
+        (Axum, Place::Around, Ask::Hit, 256, &[16]),
+        (Axum, Place::Around, Ask::NotModified, 1, &[16]),
+        (Axum, Place::Around, Ask::Head, 1, &[16]),
+        (Axum, Place::Around, Ask::Range, 1, &[16]),
+        (Axum, Place::Around, Ask::Stale, 1, &[16]),
+        (Axum, Place::Around, Ask::Spread, 1, &[16, 64]),
+        (Axum, Place::Route, Ask::Hit, 1, &[16]),
+        (Actix, Place::Around, Ask::Hit, 1, &[16]),
+        (Actix, Place::Around, Ask::Hit, 16, &[16]),
+        (Actix, Place::Route, Ask::Hit, 1, &[16]),
+    ];
+    rows.into_iter().flat_map(|(framework, place, ask, kib, loads)| {
+        let case = Subject::new(framework, place, ask, kib << 10);
+        loads.iter().map(move |&load| Subject { by: By::Redis, connections: Some(load), ..case })
+    })
 }
 
 impl Subject {
