@@ -77,7 +77,7 @@ fn require_all(subjects: &[Subject]) -> Result<(), Error> {
     }
     for subject in subjects {
         match subject.by {
-            By::Memory | By::Peer(Peer::Floor | Peer::AxumResponseCache) => {}
+            By::Memory | By::Floor | By::Peer(Peer::AxumResponseCache) => {}
             By::Redis => require("redis-server", "redis-server")?,
             By::Peer(Peer::Nginx) => require("nginx", "nginx-light")?,
             // It compiles its configuration.

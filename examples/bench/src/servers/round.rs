@@ -67,7 +67,7 @@ impl Round {
 pub(crate) fn compare(subject: Subject, options: &Servers) -> Result<Compared, Error> {
     let redis = match subject.by {
         By::Redis => Some(Redis::start(options.load_core)?),
-        By::Memory | By::Peer(_) => None,
+        By::Memory | By::Floor | By::Peer(_) => None,
     };
     let contest = Contest { subject, redis: redis.as_ref(), options };
     let base = Server::start(subject.base(), contest.redis, options)?;

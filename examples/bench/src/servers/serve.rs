@@ -140,7 +140,7 @@ fn axum(subject: Subject, redis: Option<&str>) -> Result<(), Error> {
                 let store = RedisStore::connect(needed(redis)?).await.map_err(failed)?;
                 adapter_axum::Cache::new(store).layer(subject.policy())
             }
-            By::Memory | By::Peer(_) => {
+            By::Memory | By::Floor | By::Peer(_) => {
                 adapter_axum::Cache::new(MemoryStore::new()).layer(subject.policy())
             }
         };
@@ -153,7 +153,7 @@ fn axum(subject: Subject, redis: Option<&str>) -> Result<(), Error> {
                 let peer = axum_response_cache::CacheLayer::with_lifespan(HOUR);
                 axum::serve(listener, router.layer(peer)).await
             }
-            (By::Peer(Peer::Floor), _) => {
+            (By::Floor, _) => {
                 let service = Floor::new(router);
                 axum::serve(listener, tower::make::Shared::new(service)).await
             }
@@ -181,7 +181,7 @@ fn actix(subject: Subject, redis: Option<&str>) -> Result<(), Error> {
                 let store = RedisStore::connect(needed(redis)?).await.map_err(failed)?;
                 adapter_actix::Cache::new(store)
             }
-            By::Memory | By::Peer(_) => adapter_actix::Cache::new(MemoryStore::new()),
+            By::Memory | By::Floor | By::Peer(_) => adapter_actix::Cache::new(MemoryStore::new()),
         };
         let layer = cache.layer(subject.policy()).map_err(failed)?;
         let front = cache.front(subject.policy()).map_err(failed)?;

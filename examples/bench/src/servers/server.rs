@@ -51,7 +51,7 @@ impl Server {
         match subject.by {
             By::Peer(Peer::Nginx) => peer(subject, &cores, options, nginx),
             By::Peer(Peer::Varnish) => peer(subject, &cores, options, varnish),
-            By::Memory | By::Redis | By::Peer(Peer::Floor | Peer::AxumResponseCache) => {
+            By::Memory | By::Redis | By::Floor | By::Peer(Peer::AxumResponseCache) => {
                 own(subject, redis, &cores)
             }
         }

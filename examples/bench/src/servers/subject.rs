@@ -26,13 +26,13 @@ pub(crate) enum By {
     Memory,
     /// This library, in Redis; a bare handler asks Redis for its bytes by one `GET`.
     Redis,
+    /// No cache that anybody would use: the least that a miss can cost.
+    Floor,
     Peer(Peer),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
-    /// No cache of anybody: the least that a miss can cost.
-    Floor,
     AxumResponseCache,
     Nginx,
     Varnish,
@@ -44,7 +44,7 @@ impl By {
     const ALL: [Self; 6] = [
         Self::Memory,
         Self::Redis,
-        Self::Peer(Peer::Floor),
+        Self::Floor,
         Self::Peer(Peer::AxumResponseCache),
         Self::Peer(Peer::Nginx),
         Self::Peer(Peer::Varnish),
@@ -54,7 +54,7 @@ impl By {
         match self {
             Self::Memory => "",
             Self::Redis => "redis:",
-            Self::Peer(Peer::Floor) => "floor:",
+            Self::Floor => "floor:",
             Self::Peer(Peer::AxumResponseCache) => "axum-response-cache:",
             Self::Peer(Peer::Nginx) => "nginx:",
             Self::Peer(Peer::Varnish) => "varnish:",
@@ -83,7 +83,7 @@ pub(crate) fn all(peers: bool) -> Vec<Subject> {
     }
     all.extend(on_redis());
     let miss = Subject::new(Framework::Axum, Place::Around, Ask::Miss, 1 << 10);
-    all.push(Subject { by: By::Peer(Peer::Floor), ..miss });
+    all.push(Subject { by: By::Floor, ..miss });
     if peers {
         for peer in [Peer::AxumResponseCache, Peer::Nginx, Peer::Varnish] {
             let place = if peer == Peer::AxumResponseCache { Place::Route } else { Place::Around };
@@ -157,7 +157,7 @@ impl Subject {
     pub(crate) fn policy(self) -> Policy {
         match self.by {
             By::Redis => self.case.policy().tags(["one", "two"]),
-            By::Memory | By::Peer(_) => self.case.policy(),
+            By::Memory | By::Floor | By::Peer(_) => self.case.policy(),
         }
     }
 
