@@ -111,7 +111,8 @@ impl<'a> RequestHead<'a> {
     }
 
     /// The same with the target as the handler sees it, where a router or a middleware may have
-    /// changed it. A shortened path is what nesting does; any other change selects the response.
+    /// changed it. A shortened path is what nesting does; any other change, that of scheme or authority
+    /// too, selects the response.
     #[must_use]
     pub const fn with_routed(mut self, routed: &'a Uri) -> Self {
         self.routed = Some(routed);
@@ -326,6 +327,15 @@ impl<'a> RequestHead<'a> {
             Form::Later { .. } => false,
         };
         self.routed.filter(|routed| !as_sent(routed) && !self.is_shortened_to(routed))
+    }
+
+    /// The handler's target, if its scheme or its authority is not the client's. Nesting leaves them.
+    #[inline]
+    pub(crate) fn moved(&self) -> Option<&'a Uri> {
+        let authority = |routed: &'a Uri| routed.authority().map(|it| it.as_str().as_bytes());
+        self.routed.filter(|routed| {
+            authority(routed) != self.own_authority() || routed.scheme_str() != self.scheme()
+        })
     }
 
     fn is_shortened_to(&self, routed: &Uri) -> bool {

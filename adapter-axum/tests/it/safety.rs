@@ -9,7 +9,7 @@ use adapter_axum::policy::setting::{Cookies, Downstream, SetCookie, Statuses};
 use adapter_axum::{Cache, Invalidation, Policy, ResponseCache};
 use axum::body::Body;
 use axum::extract::{Path, Request};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::{get, put};
 use axum::{Extension, Router};
 use bytes::Bytes;
@@ -330,6 +330,28 @@ async fn a_path_that_a_middleware_rewrites_selects_the_response() {
     let app = Router::new().fallback_service(rewrite.layer(inner));
     for tenant in ["a", "b"] {
         assert_eq!(wire::get_with(&app, "/home", &[("x-tenant", tenant)]).await.text(), tenant);
+    }
+}
+
+#[tokio::test]
+async fn an_authority_that_a_middleware_puts_into_the_target_selects_the_response() {
+    let cache = cache();
+    let seen = get(|uri: Uri| async move { uri.to_string() }).layer(cache.layer(minute()).unwrap());
+    // With the same path, and with another one.
+    for path in ["/home", "/v2/home"] {
+        let choose = tower::util::MapRequestLayer::new(move |mut request: Request| {
+            let origin = request.headers()["x-origin"].to_str().unwrap();
+            *request.uri_mut() = format!("{origin}{path}").parse().unwrap();
+            request
+        });
+        let app = Router::new().route("/home", seen.clone()).layer(choose);
+        for origin in ["http://a", "http://b", "https://b", ""] {
+            for expected in ["MISS", "HIT"] {
+                let answer = wire::get_with(&app, "/home", &[("x-origin", origin)]).await;
+                assert_eq!(answer.text(), format!("{origin}{path}"));
+                assert_eq!(answer.cache(), expected, "{origin}{path}");
+            }
+        }
     }
 }
 

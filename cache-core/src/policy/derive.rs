@@ -76,7 +76,8 @@ fn few_parts<'p, 'a>(
     head: &RequestHead<'a>,
     parts: &'p mut [memo::Part<'a>; memo::PARTS],
 ) -> Option<&'p [memo::Part<'a>]> {
-    if body_in_key(head.method()) || !head.extracted().is_empty() || head.rewritten().is_some() {
+    let is_routed_elsewhere = head.rewritten().is_some() || head.moved().is_some();
+    if body_in_key(head.method()) || !head.extracted().is_empty() || is_routed_elsewhere {
         return None;
     }
     // Who says it, the target or `Host`, makes no difference to the key.
@@ -143,7 +144,9 @@ fn written(
             None
         }
     };
-    if let Some(rewritten) = head.rewritten() {
+    if let Some(moved) = head.moved().filter(|_| by_origin) {
+        canonical.part(Part::Rewritten, moved.to_string().as_bytes());
+    } else if let Some(rewritten) = head.rewritten() {
         let target = rewritten.path_and_query().map_or("", |target| target.as_str());
         canonical.part(Part::Rewritten, target.as_bytes());
     }
@@ -305,7 +308,7 @@ mod tests {
             &[("host", "b"), ("authorization", "c")],
         ];
         let uris: Vec<Uri> = uris.map(|uri| uri.parse().unwrap()).collect();
-        let routed = Uri::from_static("/elsewhere?c=3");
+        let routed = ["/elsewhere?c=3", "http://elsewhere/a", "https://a/a"].map(Uri::from_static);
         for _ in 0..2 {
             for (rules, uri) in
                 all.iter().flat_map(|rules| uris.iter().map(move |uri| (rules, uri)))
@@ -320,7 +323,8 @@ mod tests {
                         })
                         .collect();
                     let head = RequestHead::new(&method, uri, &headers);
-                    for head in [head, head.with_routed(&routed)] {
+                    let routed = routed.iter().map(|routed| head.with_routed(routed));
+                    for head in std::iter::once(head).chain(routed) {
                         let mut made = Canonical::empty();
                         written(&mut made, rules, &head, None, None).unwrap();
                         let planned = derive(rules, &head, None, None).unwrap();
