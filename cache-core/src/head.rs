@@ -140,6 +140,12 @@ impl<'a> RequestHead<'a> {
         self
     }
 
+    /// The same for an answer that is not to be a 304, whatever the client has.
+    pub(crate) const fn without_validators(mut self) -> Self {
+        self.notes = self.notes.without(Noted::Validator);
+        self
+    }
+
     /// Whether a line says that the request has content: what no line says, a request of HTTP/1.1
     /// does not have (RFC 9112 §6.3).
     #[must_use]

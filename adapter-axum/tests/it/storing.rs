@@ -7,6 +7,8 @@ use std::time::Duration;
 use adapter_axum::policy::setting::{Cookies, Downstream, SetCookie};
 use adapter_axum::{Cache, Policy};
 use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::get;
@@ -118,6 +120,16 @@ async fn set_cookie_is_stripped_from_the_stored_copy_only() {
 }
 
 #[tokio::test]
+async fn a_client_gets_its_cookie_whatever_it_has_already() {
+    for rule in [SetCookie::Refuse, SetCookie::Strip] {
+        let answer = || ([("etag", "\"a\""), ("set-cookie", "csrf=1")], "form");
+        let app = answering(minute().set_cookie(rule), answer);
+        let own = wire::get_with(&app, "/x", &[("if-none-match", "\"a\"")]).await;
+        assert_eq!((own.status, own.field("set-cookie"), own.text()), (200, "csrf=1", "form"));
+    }
+}
+
+#[tokio::test]
 async fn hop_by_hop_fields_are_not_replayed() {
     let app =
         answering(minute(), || ([("connection", "x-mine"), ("x-mine", "1"), ("x-kept", "1")], "x"));
@@ -150,6 +162,14 @@ async fn c051_c055_conditional_requests_on_hit_and_miss() {
     let miss = wire::get_with(&fresh, "/x", &[("if-none-match", &etag)]).await;
     assert_eq!((miss.status, miss.cache(), miss.field("content-length")), (304, "MISS", ""));
     assert_eq!(wire::get(&fresh, "/x").await.text(), "body");
+    // HEAD is asked the same way.
+    let unasked = answering(minute(), cookie);
+    let since = ("if-modified-since", "Tue, 03 Jan 2023 00:00:00 GMT");
+    for expected in ["MISS", "HIT"] {
+        let request = Request::head("/x").header(since.0, since.1).body(Body::empty()).unwrap();
+        let answer = wire::call(&unasked, request).await;
+        assert_eq!((answer.status, answer.cache()), (304, expected));
+    }
 }
 
 #[tokio::test]

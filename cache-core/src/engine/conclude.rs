@@ -159,8 +159,9 @@ impl Route {
             // There is no content to wait for.
             announce(&mut response);
             let recording = self.recording(fill, storable, &response);
+            let asked = conditions(&recording.fill.kept);
             let response = response.map(ServedBody::origin);
-            let answer = Unanswered { response, told, ttl, asked: None, etag: None };
+            let answer = Unanswered { response, told, ttl, asked, etag: None };
             return self.put(recording, answer, life);
         }
         let mut recording = self.recording(fill, storable, &response);
@@ -173,8 +174,7 @@ impl Route {
             Gathered::Whole(body) => {
                 let (own, body) = apart(body);
                 recording.body = Recorded::Whole(own);
-                let kept = &recording.fill.kept;
-                let asked = kept.has(Noted::Validator).then(|| Box::new(kept.clone()));
+                let asked = conditions(&recording.fill.kept);
                 let response = response.map(|_| ServedBody::whole(body));
                 let answer = Unanswered { response, told, ttl, asked, etag: None };
                 self.put(recording, answer, life)
@@ -307,6 +307,11 @@ impl Route {
     }
 }
 
+/// The request, if its conditions are to be judged on the answer.
+fn conditions(request: &Kept) -> Option<Box<Kept>> {
+    request.has(Noted::Validator).then(|| Box::new(request.clone()))
+}
+
 /// A HEAD answer whose framework has not yet removed the content says how long it is.
 fn announce<B: Body>(response: &mut Response<B>) {
     let length = response.body().size().known().filter(|length| *length > 0);
@@ -321,12 +326,13 @@ fn remaining(storable: &Storable) -> Seconds {
     Seconds::from(&freshness::at_receipt(&storable.life))
 }
 
-/// The answer of a miss can be a 304 too (RFC 9110 §13.2.1).
+/// The answer of a miss can be a 304 too (RFC 9110 §13.2.1), unless it sets a cookie: that is for this
+/// client, and a 304 has none.
 fn answer_condition<B: Body, S: Spawn<Drain<B>>>(
     request: &Kept,
     response: &mut Response<ServedBody<B, S>>,
 ) {
-    if !request.has(Noted::Validator) {
+    if !request.has(Noted::Validator) || response.headers().contains_key(header::SET_COOKIE) {
         return;
     }
     let (status, headers) = (response.status(), response.headers());

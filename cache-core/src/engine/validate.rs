@@ -42,7 +42,13 @@ impl Route {
         let life = entry.response().map(StoredHead::life);
         let state = life.map(|life| freshness(&life, now)).unwrap_or_default();
         tracing::debug!(key = %entry.key(), ?stored, "validated");
-        let mut reply = self.reply(&kept.head(), &entry, &state, How::Validated { fwd, stored });
+        let how = How::Validated { fwd, stored };
+        let mut reply = if answer.contains_key(header::SET_COOKIE) {
+            // A 304 would not tell the client of its cookie.
+            self.reply(&kept.head().without_validators(), &entry, &state, how)
+        } else {
+            self.reply(&kept.head(), &entry, &state, how)
+        };
         if reply.status() != StatusCode::NOT_MODIFIED && stored != Err(Reason::OtherValidator) {
             give_own(answer, reply.headers_mut());
         }

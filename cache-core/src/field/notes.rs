@@ -70,6 +70,12 @@ impl<'a> Notes<'a> {
         self.found.has(noted)
     }
 
+    /// The same as if there were none of these fields.
+    pub(crate) const fn without(mut self, noted: Noted) -> Self {
+        self.found.0 &= !(noted as u16);
+        self
+    }
+
     /// Which fields there are, without their values.
     pub(crate) const fn found(self) -> Found {
         self.found
