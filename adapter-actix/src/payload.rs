@@ -23,6 +23,8 @@ pub(crate) async fn read(mut payload: Payload, limit: usize) -> (Option<Bytes>, 
             None => return (Some(whole.freeze()), replayed(chunks, Payload::None)),
             Some(chunk) => {
                 let fits = match &chunk {
+                    // There may be any number of these.
+                    Ok(data) if data.is_empty() => continue,
                     Ok(data) => {
                         whole.extend_from_slice(data);
                         whole.len() <= limit

@@ -119,8 +119,8 @@ impl HttpBody for Outgoing {
     }
 }
 
-/// Reads a request's body of at most `limit` bytes. The body that comes back always gives all of
-/// it again, an error included.
+/// Reads a request's body of at most `limit` bytes and without trailers, which no key has. The body
+/// that comes back always gives all of it again, an error included.
 pub(crate) async fn read(mut body: Body, limit: usize) -> (Option<Bytes>, Body) {
     let mut frames: VecDeque<Result<http_body::Frame<Bytes>, axum::Error>> = VecDeque::new();
     let mut whole = Vec::new();
@@ -131,14 +131,14 @@ pub(crate) async fn read(mut body: Body, limit: usize) -> (Option<Bytes>, Body) 
                 return (Some(whole.into()), Body::new(rest));
             }
             Some(frame) => {
-                let data = frame.as_ref().ok().map(http_body::Frame::data_ref);
-                let fits = match data {
-                    None => false,
-                    Some(None) => true,
-                    Some(Some(data)) => {
+                let fits = match frame.as_ref().map(http_body::Frame::data_ref) {
+                    // There may be any number of these.
+                    Ok(Some(data)) if data.is_empty() => continue,
+                    Ok(Some(data)) => {
                         whole.extend_from_slice(data);
                         whole.len() <= limit
                     }
+                    Ok(None) | Err(_) => false,
                 };
                 frames.push_back(frame);
                 if !fits {

@@ -1,14 +1,21 @@
 //! Input that nobody hopes for.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use adapter_axum::{Cache, Policy};
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
 use axum::routing::get;
+use bytes::Bytes;
 use cache_memory::MemoryStore;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
+use http_body::Frame;
 
 use super::wire;
 
@@ -191,5 +198,52 @@ async fn c019_an_opted_in_method_is_keyed_by_its_body() {
     {
         let answer = post(body).await;
         assert_eq!((answer.text(), answer.cache()), (body, expected));
+    }
+}
+
+/// Gives these frames.
+struct Framed(VecDeque<Frame<Bytes>>);
+
+impl http_body::Body for Framed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(Ok))
+    }
+}
+
+#[tokio::test]
+async fn trailers_of_a_request_are_in_no_key_and_reach_the_handler() {
+    let cache = Cache::new(MemoryStore::new());
+    let policy = Policy::new().methods(&[http::Method::POST]);
+    let handler = axum::routing::post(|request: Request| async move {
+        let mut body = request.into_body();
+        let mut said = String::new();
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let frame = frame.unwrap();
+            let trailers = frame.trailers_ref().and_then(|trailers| trailers.get("x-user"));
+            said.extend(trailers.map(|user| user.to_str().unwrap()));
+            said.extend(frame.data_ref().map(|data| str::from_utf8(data).unwrap()));
+        }
+        said
+    });
+    let app = Router::new().route("/p", handler.layer(cache.layer(policy).unwrap()));
+    let data = |text: &'static str| Frame::data(Bytes::from(text));
+    for user in ["ann", "bob"] {
+        let trailers = HeaderMap::from_iter([("x-user".parse().unwrap(), user.parse().unwrap())]);
+        let frames = [data("I am "), data(""), Frame::trailers(trailers)];
+        let body = Body::new(Framed(frames.into()));
+        let answer = wire::call(&app, Request::post("/p").body(body).unwrap()).await;
+        assert_eq!((answer.text(), answer.cache()), (format!("I am {user}").as_str(), ""));
+    }
+    // Pieces of nothing are nothing.
+    for expected in ["MISS", "HIT"] {
+        let body = Body::new(Framed([data("a"), data(""), data("b")].into()));
+        let answer = wire::call(&app, Request::post("/p").body(body).unwrap()).await;
+        assert_eq!((answer.text(), answer.cache()), ("ab", expected));
     }
 }
