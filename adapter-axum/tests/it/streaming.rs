@@ -190,6 +190,22 @@ impl AsRef<[u8]> for Held {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_detached_place_is_enough_for_a_handler_and_its_stream() {
+    let cache = Cache::from(Cache::builder(MemoryStore::new()).max_detached(1).build().unwrap());
+    let pause = || tokio::time::sleep(Duration::from_millis(10));
+    let handler = move || async move {
+        pause().await;
+        Body::from_stream(stream::once(pause()).map(|()| Ok::<_, std::io::Error>("x")))
+    };
+    let layer = cache.layer(Policy::ttl(Duration::from_secs(60))).unwrap();
+    let app = Router::new().route("/s", get(handler).layer(layer));
+    let client = tokio::time::timeout(Duration::from_millis(5), wire::get(&app, "/s"));
+    assert!(client.await.is_err(), "it leaves before the head");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(wire::get(&app, "/s").await.cache(), "HIT");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_leaves_in_the_middle_does_not_end_the_fill() {
     let cache = Cache::new(MemoryStore::new());

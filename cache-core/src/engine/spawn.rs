@@ -173,6 +173,10 @@ impl<F: Future + Unpin> Future for Detached<F> {
                 return Poll::Ready(());
             }
         }
-        Pin::new(&mut this.task).poll(cx).map(drop)
+        Pin::new(&mut this.task).poll(cx).map(|output| {
+            // What is left of the answer's body asks for a place of its own.
+            this.place = Place { _permit: None, limit: None };
+            drop(output);
+        })
     }
 }
