@@ -66,7 +66,6 @@ mutants! {
         most_tags_allowed same_tag_twice tag_bytes namespace_levels
         fill_straddles_unrelated_invalidation fill_after_invalidation_hits
         mark_outlives_its_entries acknowledgement reclaim_spares_fresh orphan_window
-        drop_invalidate_future
     ],
     UnhintedTagsSkipped: [
         hint_independence try_lookup_agrees_with_lookup second_handle_sees_everything
@@ -116,7 +115,6 @@ mutants! {
         clear_then_fill_hits clear_then_tag stale_window_respects_marks
         mark_outlives_its_entries floor_trim acknowledgement failed_shard_is_an_error
         reclaim_spares_fresh concurrent_put_and_invalidate orphan_window drop_put_future
-        drop_invalidate_future
     ],
     OkThoughShardFailed: [failed_shard_is_an_error],
     StopsAtFailedShard: [failed_shard_is_an_error],
