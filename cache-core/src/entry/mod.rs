@@ -9,6 +9,7 @@ mod packing;
 mod times;
 pub(crate) mod usual;
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -32,10 +33,9 @@ use crate::tag::{SortedTags, Tag, Tags};
 /// A store reads [`key`](Self::key), [`tags`](Self::tags), [`keep_until`](Self::keep_until) and
 /// [`weight`](Self::weight); the content is the engine's.
 // In one block with its tags: a store of many has each block far from the processor when it goes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Entry(ThinArc<Inner, Tag>);
 
-#[derive(Debug)]
 struct Inner {
     primary: Digest,
     /// Most have none, and do not pay for it.
@@ -304,6 +304,19 @@ impl Entry {
     }
 }
 
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("key", &self.key())
+            .field("tags", &self.tags())
+            .field("keep_until", &self.keep_until())
+            .field("content", self.content())
+            // It may be long, and private.
+            .field("body", &format_args!("{} bytes", self.body().len()))
+            .finish()
+    }
+}
+
 fn head_weight(content: &Content) -> usize {
     match content {
         Content::Response(head) => {
@@ -322,5 +335,22 @@ fn head_weight(content: &Content) -> usize {
                 + record.digests().len() * 32
         }
         Content::Value(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn what_is_printed_of_an_entry_has_no_more_of_its_body_than_the_length() {
+        let (key, record) = (Key::new(Digest::of(b"k")), VariantRecord::default());
+        let body = Bytes::from_static(b"s3cret");
+        let content = Content::Variants(record);
+        let entry = Entry::new(key, Tags::default(), UNIX_EPOCH, content, body);
+        let printed = format!("{entry:?}");
+        assert!(printed.contains("6 bytes") && !printed.contains("s3cret"), "{printed}");
     }
 }
