@@ -11,27 +11,24 @@ use super::scenario::{Expect as _, Failure, Server, equal, expect};
 pub(super) async fn c095_a_thousand_cold_requests_run_once(s: &Server) -> Result<(), Failure> {
     let id = s.id();
     let request = Request::get(format!("/slow/1500?id={id}"));
-    // All are connected before the first asks.
-    let mut connections = Vec::new();
-    for _ in 0..1000 {
-        connections.push(s.connect().await?);
-    }
-    let answers = join_all(connections.iter_mut().map(async |connection| {
-        connection.send(&request).await?;
-        connection.response().await
-    }));
+    // Each asks as soon as it is connected: servers close what is silent for seconds.
+    let answers = join_all((0..1000).map(|_| s.send(&request))).await;
     let mut bodies = BTreeSet::new();
     let (mut misses, mut collapsed) = (0, 0);
-    for answer in answers.await {
+    for answer in answers {
         let answer = answer?.status(200)?;
-        misses += u32::from(answer.x_cache().as_deref() == Some("MISS"));
-        collapsed += u32::from(answer.parameter("collapsed").is_some());
-        bodies.insert(answer.body);
+        bodies.insert(answer.body.clone());
+        if answer.x_cache().as_deref() == Some("MISS") {
+            misses += 1;
+        } else {
+            collapsed += u32::from(answer.hit()?.parameter("collapsed").is_some());
+        }
     }
     equal("runs", &s.runs_of("/slow/{ms}", &id).await?, &1)?;
     equal("different bodies", &bodies.len(), &1)?;
     equal("misses", &misses, &1)?;
-    expect(collapsed > 500, "most to have waited for the one run", collapsed)
+    // All that come while it runs. How many come only after it is up to the machine.
+    expect(collapsed > 0, "some to have waited for the one run", collapsed)
 }
 
 pub(super) async fn c095_leaders_client_leaves(s: &Server) -> Result<(), Failure> {
@@ -133,22 +130,29 @@ pub(super) async fn c095_panicking_leader_leaves_nobody_hanging(s: &Server) -> R
     Ok(())
 }
 
+/// A busy machine may bring the last request only after the first run; then slower ones are tried.
 pub(super) async fn c095_off_per_route(s: &Server) -> Result<(), Failure> {
-    let id = s.id();
-    let target = format!("/nocoalesce/2000?id={id}");
-    let mut connections = Vec::new();
-    for run in 1..=3 {
-        let mut connection = s.connect().await?;
-        connection.send(&Request::get(&target)).await?;
-        // Each runs while the others do.
-        s.until_runs("/nocoalesce/{ms}", &id, run).await?;
-        connections.push(connection);
+    for delay in [1_000, 4_000, 12_000] {
+        let target = format!("/nocoalesce/{delay}?id={}", s.id());
+        let mut connections = Vec::new();
+        for _ in 0..3 {
+            let mut connection = s.connect().await?;
+            connection.send(&Request::get(&target)).await?;
+            connections.push(connection);
+        }
+        let mut runs = Vec::new();
+        for connection in &mut connections {
+            let answer = connection.response().await?.status(200)?;
+            expect(answer.parameter("collapsed").is_none(), "no wait for another's run", &answer)?;
+            runs.push(answer.n());
+        }
+        s.get(&target).await?.hit()?;
+        runs.sort_unstable();
+        if runs == [1, 2, 3] {
+            return Ok(());
+        }
     }
-    for (connection, run) in connections.iter_mut().zip(1..) {
-        connection.response().await?.status(200)?.run(run)?;
-    }
-    s.get(&target).await?.hit()?;
-    Ok(())
+    Err(Failure::new("three runs at a time", "an answer of another's run each time"))
 }
 
 pub(super) async fn c095_waiting_is_bounded(s: &Server) -> Result<(), Failure> {

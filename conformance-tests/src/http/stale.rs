@@ -11,21 +11,20 @@ fn ttl(answer: &Response) -> i64 {
 
 pub(super) async fn c009_sub_second_life(s: &Server) -> Result<(), Failure> {
     // The window is short, so a slow machine gets several tries to see the hit.
-    let mut hit = false;
-    for _ in 0..5 {
-        let target = format!("/ttl/400ms?{}", s.id());
+    for life in [400, 400, 900, 900, 900, 900] {
+        let target = format!("/ttl/{life}ms?{}", s.id());
+        let life = Duration::from_millis(life);
         let first = s.get(&target).await?.miss()?.run(1)?;
-        equal("ttl", &first.json("ttl").as_f64(), &Some(0.4))?;
-        let second = s.get(&target).await?;
-        hit |= second.clone().hit().is_ok();
-        tokio::time::sleep(Duration::from_millis(410)).await;
+        equal("ttl", &first.json("ttl").as_f64(), &Some(life.as_secs_f64()))?;
+        let hit = s.get(&target).await?.hit().is_ok();
+        tokio::time::sleep(life + Duration::from_millis(10)).await;
         let later = s.get(&target).await?.miss()?;
-        expect(later.n() > 1, "a new run after 400 ms", &later)?;
+        expect(later.n() > 1, "a new run after its life", &later)?;
         if hit {
             return Ok(());
         }
     }
-    Err(Failure::new("a hit within 400 ms", "none in five tries"))
+    Err(Failure::new("a hit within a life", "none in six tries"))
 }
 
 pub(super) async fn c010_default_life_and_whose_wins(s: &Server) -> Result<(), Failure> {
@@ -108,7 +107,7 @@ pub(super) async fn c013_zone_of_the_application(s: &Server) -> Result<(), Failu
 pub(super) async fn c101_stale_while_revalidate(s: &Server) -> Result<(), Failure> {
     let target = format!("/swr/{}", s.id());
     s.get(&target).await?.miss()?.run(1)?;
-    s.get(&target).await?.hit()?.run(1)?;
+    // Nobody asks before it is stale: on a busy machine that might be then already.
     tokio::time::sleep(Duration::from_millis(1050)).await;
     let stale = s.get(&target).await?.hit()?.run(1)?;
     let told = stale.parameter("detail");
