@@ -154,7 +154,8 @@ impl Route {
         if let Err(reason) = self.admit(head) {
             return Step::Forward(Pending(State::Bypass(reason)));
         }
-        let planned = match derive::remembered(rules, head) {
+        let remembered = derive::remembered(rules, head);
+        let planned = match remembered {
             Some(key) => Planned { key, is_head: *head.method() == Method::HEAD, custom: None },
             None => match self.plan_at_once(head) {
                 Ok(planned) => planned,
@@ -167,15 +168,23 @@ impl Route {
         let seen = varies.then(|| Seen::now(&planned.key, cache.id, rules.vary_values, now));
         let (recalled, mut beside) =
             (seen.and_then(|seen| nominated::recall(&planned.key, seen)), None);
+        let remember = || {
+            if remembered.is_none() {
+                derive::remember(rules, head, &planned.key);
+            }
+        };
         if let Some(Nominated { names, purpose }) = &recalled {
+            remember();
             match self.of_variant(&planned, names, Some(*purpose), head, now) {
                 ControlFlow::Break(answered) => return answered,
                 ControlFlow::Continue(found) => beside = found,
             }
         }
-        let Some(found) = cache.store.try_lookup_at(&planned.key, &[], now) else {
-            return Step::Forward(Pending(State::Planned(planned)));
-        };
+        let found = cache.store.try_lookup_at(&planned.key, &[], now);
+        if !matches!(found, Some(Lookup::Miss(_))) {
+            remember();
+        }
+        let Some(found) = found else { return Step::Forward(Pending(State::Planned(planned))) };
         // Most searches end with what they find first.
         let selects = |stored: &Presented| stored.matches(head, rules.vary_values);
         if let Some(state) = seek::serves(rules, head, selects, &found, now)

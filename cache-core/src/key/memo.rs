@@ -74,8 +74,9 @@ pub(crate) fn find(purpose: Purpose, parts: &[Part<'_>]) -> Option<Digest> {
     KNOWN.try_with(|known| known.try_borrow().ok()?.find(purpose, parts)).ok()?
 }
 
+/// Keeps the digest for these parts, of which none may be secret.
 #[inline(never)]
-fn keep(purpose: Purpose, parts: &[Part<'_>], digest: Digest) {
+pub(crate) fn keep(purpose: Purpose, parts: &[Part<'_>], digest: Digest) {
     let _ = KNOWN.try_with(|known| {
         if let Ok(mut known) = known.try_borrow_mut() {
             known.keep(purpose, parts, digest);

@@ -24,22 +24,10 @@ pub(crate) fn derive(
     body: Option<&Digest>,
 ) -> Result<Planned, Reason> {
     let is_head = *head.method() == Method::HEAD;
-    if let Some(purpose) = rules.memorable_keys
-        && body.is_none()
-        && let Some(parts) = few_parts(rules, head, &mut [None; memo::PARTS])
-    {
-        let digest = || {
-            let mut canonical = Canonical::empty();
-            written(&mut canonical, rules, head, None, None)?;
-            Ok::<_, Reason>(canonical.digest())
-        };
-        let are_secret = || has_sensitive(rules, head);
-        let key = Key::new(memo::digest(purpose, parts, are_secret, digest)?);
-        return Ok(Planned { key, is_head, custom: None });
-    }
     let mut canonical = Canonical::empty();
     let custom = written(&mut canonical, rules, head, custom, body)?;
-    let digest = if holds_credentials(rules, head) || body.is_some() {
+    let is_kept_by_parts = || by_parts(rules, head, &mut [None; memo::PARTS]).is_some();
+    let digest = if holds_credentials(rules, head) || body.is_some() || is_kept_by_parts() {
         canonical.digest()
     } else {
         canonical.digest_remembered()
@@ -47,11 +35,33 @@ pub(crate) fn derive(
     Ok(Planned { key: Key::new(digest), is_head, custom })
 }
 
-/// The key, if this thread has derived it lately.
+/// The key, if this thread was told to [`remember`] it lately.
 #[inline]
 pub(crate) fn remembered(rules: &Rules, head: &RequestHead<'_>) -> Option<Key> {
     let parts = &mut [None; memo::PARTS];
-    memo::find(rules.memorable_keys?, few_parts(rules, head, parts)?).map(Key::new)
+    let (purpose, parts) = by_parts(rules, head, parts)?;
+    memo::find(purpose, parts).map(Key::new)
+}
+
+/// Remembers the key that was derived. Not for what nobody has asked for before: a thread remembers few,
+/// and of those that are asked for once there may be very many.
+#[inline(never)]
+pub(crate) fn remember(rules: &Rules, head: &RequestHead<'_>, key: &Key) {
+    if let Some((purpose, parts)) = by_parts(rules, head, &mut [None; memo::PARTS])
+        && !has_sensitive(rules, head)
+    {
+        memo::keep(purpose, parts, *key.primary());
+    }
+}
+
+/// By which parts a key is remembered, and what for.
+#[inline]
+fn by_parts<'p, 'a>(
+    rules: &Rules,
+    head: &RequestHead<'a>,
+    parts: &'p mut [memo::Part<'a>; memo::PARTS],
+) -> Option<(Purpose, &'p [memo::Part<'a>])> {
+    Some((rules.memorable_keys?, few_parts(rules, head, parts)?))
 }
 
 /// What to remember keys for whose only parts are authority, path, query and a few fields, and in
@@ -327,12 +337,12 @@ mod tests {
                     for head in std::iter::once(head).chain(routed) {
                         let mut made = Canonical::empty();
                         written(&mut made, rules, &head, None, None).unwrap();
+                        let made = Key::new(made.digest());
                         let planned = derive(rules, &head, None, None).unwrap();
-                        assert_eq!(
-                            planned.key,
-                            Key::new(made.digest()),
-                            "{method} {uri} {lines:?}"
-                        );
+                        assert_eq!(planned.key, made, "{method} {uri} {lines:?}");
+                        remember(rules, &head, &planned.key);
+                        let again = remembered(rules, &head).unwrap_or(made);
+                        assert_eq!(again, made, "{method} {uri} {lines:?}");
                     }
                 }
             }
@@ -347,7 +357,8 @@ mod tests {
             value.set_sensitive(is_sensitive);
             let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value)]);
             let head = RequestHead::new(&Method::GET, &uri, &headers);
-            derive(rules, &head, None, None).unwrap();
+            let planned = derive(rules, &head, None, None).unwrap();
+            remember(rules, &head, &planned.key);
             let mut whole = Canonical::empty();
             written(&mut whole, rules, &head, None, None).unwrap();
             remembered(rules, &head).is_some() || whole.is_remembered()
