@@ -196,7 +196,7 @@ impl Cells {
     /// The reading that justifies a put with this ticket; none if the ticket was not issued here,
     /// for then its reading is not registered and says nothing about this clock.
     pub(crate) fn reading_of(&self, ticket: &Ticket) -> Option<u64> {
-        let guard = ticket.guard()?.downcast_ref::<TicketGuard>()?;
+        let guard = ticket.guard().downcast_ref::<TicketGuard>()?;
         std::ptr::eq(Arc::as_ptr(&guard.cells), self).then_some(guard.reading)
     }
 

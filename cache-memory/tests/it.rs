@@ -147,7 +147,7 @@ fn what_is_too_large_or_not_ours_is_refused() {
 
     let foreign = Stamp { epoch: 0, clock: u64::MAX };
     assert_eq!(
-        put(Ticket::new(key("k"), foreign, Duration::ZERO, None), 1),
+        put(Ticket::new(key("k"), foreign, Duration::ZERO), 1),
         PutOutcome::Superseded
     );
     assert_eq!(put(Kit::new().begin("k"), 1), PutOutcome::Superseded);

@@ -24,27 +24,33 @@ pub struct Stamp {
 /// It is consumed by [`Store::put`](super::Store::put) and cannot be cloned, so one reading of
 /// the clock justifies one fill.
 // In a box: each lookup has room for one, and a hit would pay for the size of it.
-pub struct Ticket(Box<Inner>);
+pub struct Ticket(Box<Inner<dyn Any + Send + Sync>>);
 
-struct Inner {
+struct Inner<G: ?Sized> {
     key: Key,
     stamp: Stamp,
     issued: Duration,
     max_age: Option<Duration>,
-    guard: Option<Box<dyn Any + Send + Sync>>,
+    guard: G,
 }
 
 impl Ticket {
     /// Issues a ticket; for implementors of [`Store`](super::Store).
     ///
-    /// `issued` is the [monotonic](crate::clock::Clock::monotonic) time. `guard` is dropped with
-    /// the ticket: a store uses it to know which stamps are still out.
+    /// `issued` is the [monotonic](crate::clock::Clock::monotonic) time.
     #[must_use]
-    pub fn new(
+    pub fn new(key: Key, stamp: Stamp, issued: Duration) -> Self {
+        Self::guarded(key, stamp, issued, ())
+    }
+
+    /// Issues a ticket with something that is dropped with it: a store uses that to know which stamps
+    /// are still out.
+    #[must_use]
+    pub fn guarded<G: Any + Send + Sync>(
         key: Key,
         stamp: Stamp,
         issued: Duration,
-        guard: Option<Box<dyn Any + Send + Sync>>,
+        guard: G,
     ) -> Self {
         Self(Box::new(Inner { key, stamp, issued, max_age: None, guard }))
     }
@@ -91,10 +97,10 @@ impl Ticket {
         self
     }
 
-    /// The store's own guard.
+    /// The store's own guard; `()` if it was issued without one.
     #[must_use]
-    pub fn guard(&self) -> Option<&(dyn Any + Send + Sync)> {
-        self.0.guard.as_deref()
+    pub fn guard(&self) -> &(dyn Any + Send + Sync) {
+        &self.0.guard
     }
 }
 

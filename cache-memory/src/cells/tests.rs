@@ -191,7 +191,7 @@ fn a_ticket_of_another_store_proves_nothing() {
     let (ours, theirs) = (Arc::new(Cells::new(1)), Arc::new(Cells::new(1)));
     let (stamp, guard) = theirs.issue(0);
     let key = cache_core::key::Key::new(cache_core::key::Digest::of(b""));
-    let ticket = Ticket::new(key, stamp, std::time::Duration::ZERO, Some(Box::new(guard)));
+    let ticket = Ticket::guarded(key, stamp, std::time::Duration::ZERO, guard);
     assert_eq!(ours.reading_of(&ticket), None);
     assert_eq!(theirs.reading_of(&ticket), Some(0));
 }

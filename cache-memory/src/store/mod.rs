@@ -252,7 +252,7 @@ impl Inner {
 
     fn ticket(&self, key: &Key) -> Ticket {
         let (stamp, guard) = self.cells.issue(key.primary().fold());
-        Ticket::new(*key, stamp, self.clock.monotonic(), Some(Box::new(guard)))
+        Ticket::guarded(*key, stamp, self.clock.monotonic(), guard)
     }
 }
 

@@ -196,7 +196,7 @@ impl Inner {
     }
 
     fn ticket(&self, key: &Key, state: Meta) -> Ticket {
-        Ticket::new(*key, state.stamp(), self.clock.monotonic(), None)
+        Ticket::new(*key, state.stamp(), self.clock.monotonic())
     }
 }
 

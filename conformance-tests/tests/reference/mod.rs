@@ -88,7 +88,7 @@ impl Reference {
 
     fn ticket(&self, key: &Key, shard: &Shard) -> Ticket {
         let stamp = Stamp { epoch: shard.epoch, clock: shard.clock };
-        Ticket::new(*key, stamp, self.clock.monotonic(), None)
+        Ticket::new(*key, stamp, self.clock.monotonic())
     }
 
     fn find(&self, key: &Key, hints: &[Tag], checked: bool) -> Lookup {
@@ -249,7 +249,7 @@ impl Store for Reference {
         let shard = of(&mut shards, &self.slot(key));
         if self.has(Bug::BeginWithoutClock) {
             let stamp = Stamp { epoch: shard.epoch, clock: 0 };
-            return Ok(Ticket::new(*key, stamp, self.clock.monotonic(), None));
+            return Ok(Ticket::new(*key, stamp, self.clock.monotonic()));
         }
         Ok(self.ticket(key, shard))
     }

@@ -34,7 +34,7 @@ fn index(tag: &Tag) -> String {
 
 /// Says nothing: this design has none.
 fn ticket(key: &Key) -> Ticket {
-    Ticket::new(*key, Stamp::default(), SystemClock.monotonic(), None)
+    Ticket::new(*key, Stamp::default(), SystemClock.monotonic())
 }
 
 #[async_trait]

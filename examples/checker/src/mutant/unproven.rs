@@ -50,7 +50,7 @@ impl Unproven {
 
     async fn ticket(&self, key: &Key) -> Result<Ticket, StoreError> {
         let (clock, _) = self.read(&[]).await?;
-        Ok(Ticket::new(*key, Stamp { epoch: 0, clock }, SystemClock.monotonic(), None))
+        Ok(Ticket::new(*key, Stamp { epoch: 0, clock }, SystemClock.monotonic()))
     }
 }
 
