@@ -21,8 +21,11 @@ pub trait Spawn<T>: Clone {
 /// The driver switches it on while a fill can still be stored or an invalidation is owed, and off
 /// when the work would serve nobody.
 #[derive(Clone, Debug)]
-pub struct Lifeline {
-    state: Arc<AtomicU8>,
+pub struct Lifeline(Arc<Life>);
+
+#[derive(Debug)]
+struct Life {
+    state: AtomicU8,
     bounds: Option<Bounds>,
 }
 
@@ -34,7 +37,7 @@ const WANTED: u8 = 1;
 const OWED: u8 = 2;
 
 /// How many fills may go on without their clients, and for how long.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Bounds {
     places: Arc<Semaphore>,
     limit: Duration,
@@ -50,34 +53,37 @@ pub(crate) struct Place {
 impl Lifeline {
     /// For a fill: it may go on for `limit`, if one of the places is free.
     pub(crate) fn bounded(places: &Arc<Semaphore>, limit: Duration) -> Self {
-        let bounds = Bounds { places: Arc::clone(places), limit };
-        Self { state: Arc::default(), bounds: Some(bounds) }
+        Self::new(Some(Bounds { places: Arc::clone(places), limit }))
     }
 
     /// For a write: its invalidation is owed whatever else is going on.
     pub(crate) fn unbounded() -> Self {
-        Self { state: Arc::default(), bounds: None }
+        Self::new(None)
+    }
+
+    fn new(bounds: Option<Bounds>) -> Self {
+        Self(Arc::new(Life { state: AtomicU8::new(UNWANTED), bounds }))
     }
 
     pub(crate) fn hold(&self) {
-        self.state.store(WANTED, Ordering::Relaxed);
+        self.0.state.store(WANTED, Ordering::Relaxed);
     }
 
     pub(crate) fn owe(&self) {
-        self.state.store(OWED, Ordering::Relaxed);
+        self.0.state.store(OWED, Ordering::Relaxed);
     }
 
     pub(crate) fn release(&self) {
-        self.state.store(UNWANTED, Ordering::Relaxed);
+        self.0.state.store(UNWANTED, Ordering::Relaxed);
     }
 
     /// Leave to go on, if the work is wanted and there is room for it.
     pub(crate) fn place(&self) -> Option<Place> {
-        let state = self.state.load(Ordering::Relaxed);
+        let state = self.0.state.load(Ordering::Relaxed);
         if state == UNWANTED {
             return None;
         }
-        let Some(Bounds { places, limit }) = self.bounds.as_ref().filter(|_| state != OWED) else {
+        let Some(Bounds { places, limit }) = self.0.bounds.as_ref().filter(|_| state != OWED) else {
             return Some(Place { _permit: None, limit: None });
         };
         let permit = Arc::clone(places).try_acquire_owned().ok();
