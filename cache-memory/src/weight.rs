@@ -1,9 +1,8 @@
 //! What an entry counts against the bound.
 
 use std::mem::size_of;
-use std::time::Duration;
 
-use cache_core::entry::{Entry, Life, StoredHead};
+use cache_core::entry::{Entry, StoredHead};
 use cache_core::tag::{Tag, TagKind};
 
 use crate::slot::Slot;
@@ -56,21 +55,16 @@ fn of_tag(tag: &Tag) -> usize {
 }
 
 fn head(head: &StoredHead) -> usize {
-    let Life { initial_age, stale_while_revalidate, stale_if_error, fresh_for, .. } = head.life();
-    let usual = [initial_age, stale_while_revalidate, stale_if_error] == [Duration::ZERO; 3]
-        && fresh_for <= LONGEST_USUAL;
-    NOMINATED * head.presented.names().count() + if usual { 0 } else { TIMES }
+    let times = if head.has_rare_times() { TIMES } else { 0 };
+    NOMINATED * head.presented.names().count() + times
 }
-
-/// A longer freshness does not fit beside the status.
-const LONGEST_USUAL: Duration = Duration::from_millis(u32::MAX as u64);
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use bytes::Bytes;
-    use cache_core::entry::Content;
+    use cache_core::entry::{Content, Life};
     use cache_core::key::vary::Presented;
     use cache_core::key::{Digest, Key};
     use cache_core::tag::Tags;

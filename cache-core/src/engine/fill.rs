@@ -252,7 +252,7 @@ impl Sealed {
         match stored {
             Ok(()) => {
                 cache.counters.stored.one();
-                if entry.response().is_some_and(|stored| stored.life().is_over_at_once()) {
+                if entry.response().is_some_and(|stored| stored.times().are_over_at_once()) {
                     // Each request validates it for itself: waiting gains nothing.
                     cache.cool.add(&entry.key(), cache.clock.monotonic());
                 }

@@ -116,6 +116,13 @@ impl StoredHead {
         Times::take(self.stored_at, self.fresh_for, self.rare.as_ref())
     }
 
+    /// Whether it has what most do not have, and takes room for it: stale windows, an initial age, or 49
+    /// days of freshness.
+    #[must_use]
+    pub const fn has_rare_times(&self) -> bool {
+        self.rare.is_some()
+    }
+
     /// Whether it must not be served once it is stale, whatever the request allows.
     pub(crate) const fn must_validate(&self) -> bool {
         self.must_validate
@@ -161,12 +168,6 @@ impl Life {
             stale_if_error: Duration::ZERO,
             must_validate: false,
         }
-    }
-
-    /// Whether the response was stale as it was received.
-    #[must_use]
-    pub fn is_over_at_once(&self) -> bool {
-        self.fresh_for <= self.initial_age
     }
 }
 

@@ -33,6 +33,11 @@ impl Times {
         rare.map_or_else(|| Self::plain(stored_at, fresh_for), |rare| *rare.0)
     }
 
+    /// Whether the response was stale as it was received.
+    pub(crate) const fn are_over_at_once(&self) -> bool {
+        self.fresh_for <= self.initial_age
+    }
+
     const fn plain(stored_at: u64, fresh_for: u32) -> Self {
         Self {
             stored_at,
