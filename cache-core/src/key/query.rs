@@ -109,7 +109,9 @@ fn decoded_name(segment: &str) -> Cow<'_, str> {
 /// Text that does not begin with `/` is a custom key and stays as it is.
 #[must_use]
 pub fn canonical_name(text: &str) -> Cow<'_, str> {
-    if !text.starts_with('/') || !text.contains(['%', '+', '&']) {
+    // Most have none of these.
+    let has_more_spellings = || text.bytes().any(|byte| matches!(byte, b'%' | b'+' | b'&'));
+    if !text.starts_with('/') || !has_more_spellings() {
         return Cow::Borrowed(text);
     }
     let Some((path, query)) = text.split_once('?') else { return decoded(text) };
