@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use adapter_axum::policy::setting::Downstream;
 use adapter_axum::{Cache, Guarded, Policy};
 use axum::Router;
 use axum::extract::FromRequestParts;
@@ -47,6 +48,23 @@ async fn c069_c070_c042_guards_reject_key_and_tag() {
     assert_eq!(wire::get(&app, "/profile").await.status, 401);
     assert_eq!(cache.invalidate_keys(["profile.bob"]).await.unwrap().removed, 1);
     assert_eq!(cache.invalidate_tags(["user:ann"]).await.unwrap().removed, 1);
+}
+
+#[tokio::test]
+async fn what_a_guard_has_let_through_is_private_to_caches_behind() {
+    let cache = Cache::new(MemoryStore::new());
+    let policy = || Policy::ttl(Duration::from_secs(60)).downstream(Downstream::MaxAgeRemaining);
+    let guarded = cache.layer(policy()).unwrap().guard_as("user", |user: &User| user.id.clone());
+    let open = cache.layer(policy()).unwrap();
+    let app = Router::new()
+        .route("/mine", get(|Guarded(user): Guarded<User>| async move { user.id }).layer(guarded))
+        .route("/open", get(|| async { "all" }).layer(open));
+    for expected in ["MISS", "HIT"] {
+        for (path, said) in [("/mine", "private, max-age=60"), ("/open", "max-age=60")] {
+            let answer = wire::get_with(&app, path, &[("x-user", "ann")]).await;
+            assert_eq!((answer.cache(), answer.field("cache-control")), (expected, said));
+        }
+    }
 }
 
 #[tokio::test]

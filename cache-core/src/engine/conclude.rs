@@ -57,11 +57,12 @@ pub(crate) struct Unanswered<B: Body, S: Spawn<Drain<B>>> {
 pub(crate) struct Told {
     key: Key,
     reason: Reason,
+    is_guarded: bool,
 }
 
 impl Fill {
     fn told(&self) -> Told {
-        Told { key: self.miss.key, reason: self.reason }
+        Told { key: self.miss.key, reason: self.reason, is_guarded: self.kept.is_guarded }
     }
 }
 
@@ -284,7 +285,7 @@ impl Route {
     fn told<B>(
         &self,
         mut response: Response<B>,
-        Told { key, reason }: Told,
+        Told { key, reason, is_guarded }: Told,
         stored: Result<Seconds, Reason>,
     ) -> Response<B> {
         let Shared { cache, rules, .. } = &*self.shared;
@@ -302,6 +303,7 @@ impl Route {
             }
         }
         storable::merge_vary(rules, response.headers_mut());
+        status::downstream(rules, story, is_guarded, response.headers_mut());
         status::tell(rules, cache, Some(&key), story, response.headers_mut());
         response
     }

@@ -26,6 +26,7 @@ pub(crate) struct Kept {
     found: Found,
     params: Vec<(String, String)>,
     extracted: Vec<Extracted>,
+    pub(crate) is_guarded: bool,
     /// Only where a function of the policy may ask for them.
     extensions: Option<Box<Extensions>>,
 }
@@ -47,6 +48,7 @@ impl Kept {
             found: head.found(),
             params: head.params().to_vec(),
             extracted: head.extracted().to_vec(),
+            is_guarded: head.is_guarded(),
         }
     }
 
@@ -59,7 +61,8 @@ impl Kept {
     pub(crate) fn head(&self) -> RequestHead<'_> {
         let head = RequestHead::new(&self.method, &self.uri, self.headers())
             .with_params(&self.params)
-            .with_extracted(&self.extracted);
+            .with_extracted(&self.extracted)
+            .with_guarded(self.is_guarded);
         match &self.extensions {
             Some(extensions) => head.with_extensions(extensions),
             None => head,

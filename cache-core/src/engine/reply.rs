@@ -229,6 +229,8 @@ pub(crate) fn reply(
     };
     let mut response = Response::new(ReplyBody::Absent);
     *response.headers_mut() = fields(rules, cache, entry, stored, state, how, known);
+    let story = how.story(state.into());
+    status::downstream(rules, story, request.is_guarded(), response.headers_mut());
     *response.status_mut() = if known { StatusCode::NOT_MODIFIED } else { stored.status };
     if known {
         return response;
@@ -270,14 +272,12 @@ fn fields(
     }
     let own = status::of_hit(rules, cache, entry, state, story).into_iter().flatten();
     let names = &rules.own_fields;
-    let mut headers = if not_modified {
+    if not_modified {
         let stays = conditional::stays_when_not_modified;
         stored.headers.answer_not_modified(stays, names, own, status::adds)
     } else {
         stored.headers.answer(names, own, status::adds)
-    };
-    status::downstream(rules, story, &mut headers);
-    headers
+    }
 }
 
 impl How {

@@ -371,6 +371,7 @@ impl Route {
         }
         let story = Story::Bypassed { fwd, reason };
         storable::merge_vary(rules, response.headers_mut());
+        status::downstream(rules, story, false, response.headers_mut());
         status::tell(rules, cache, None, story, response.headers_mut());
         Ok(Served { response, refresh: None })
     }
@@ -401,6 +402,7 @@ impl Route {
         cache.counters.misses.one();
         let mut response = Response::new(ReplyBody::Whole(Bytes::new()));
         *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+        status::downstream(rules, Story::OnlyIfCached, false, response.headers_mut());
         status::tell(rules, cache, None, Story::OnlyIfCached, response.headers_mut());
         response
     }

@@ -104,7 +104,7 @@ pub(crate) fn adds(name: &HeaderName) -> bool {
     *name == CACHE_STATUS
 }
 
-/// Writes both fields, and the downstream `Cache-Control` where the response has none.
+/// Writes both fields.
 pub(crate) fn tell(
     rules: &Rules,
     cache: &Inner,
@@ -123,7 +123,6 @@ pub(crate) fn tell(
             Story::NotStored { .. } | Story::Bypassed { .. } | Story::OnlyIfCached => {}
         }
     }
-    downstream(rules, story, headers);
     let key = key.filter(|_| rules.cache_status == CacheStatusRule::Detail);
     let value = match (rules.cache_status, story) {
         (CacheStatusRule::Off, _) => return,
@@ -170,9 +169,12 @@ fn member(name: &str, key: Option<&Key>, story: Story) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("cache"))
 }
 
+/// Writes the downstream `Cache-Control` where the response has none.
+///
 /// Only what is or will be in the store may be called reusable, and nothing that sets a cookie, or
-/// whose life the handler states itself by `Expires`; `no-store` may be said of anything.
-pub(crate) fn downstream(rules: &Rules, story: Story, headers: &mut HeaderMap) {
+/// whose life the handler states itself by `Expires`; `no-store` may be said of anything. What guards
+/// have let through is its client's alone: no other cache asks them, nor do they say `Vary`.
+pub(crate) fn downstream(rules: &Rules, story: Story, is_guarded: bool, headers: &mut HeaderMap) {
     if rules.leaves_downstream() {
         return;
     }
@@ -188,7 +190,8 @@ pub(crate) fn downstream(rules: &Rules, story: Story, headers: &mut HeaderMap) {
         (DownstreamValue::NoStore, _) => HeaderValue::from_static("no-store"),
         (DownstreamValue::Fixed(value), Some(_)) => value.clone(),
         (DownstreamValue::MaxAgeRemaining, Some(ttl)) => {
-            HeaderValue::from_str(&format!("max-age={}", ttl.0.max(0)))
+            let whose = if is_guarded { "private, " } else { "" };
+            HeaderValue::from_str(&format!("{whose}max-age={}", ttl.0.max(0)))
                 .unwrap_or_else(|_| HeaderValue::from_static("max-age=0"))
         }
         _ => return,

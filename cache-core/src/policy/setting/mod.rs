@@ -184,7 +184,7 @@ pub enum Downstream {
     /// None.
     #[default]
     Leave,
-    /// `max-age` with the remaining life.
+    /// `max-age` with the remaining life; with `private` where guards have let the request through.
     MaxAgeRemaining,
     /// This text.
     Fixed(String),
