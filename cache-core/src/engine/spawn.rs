@@ -83,7 +83,8 @@ impl Lifeline {
         if state == UNWANTED {
             return None;
         }
-        let Some(Bounds { places, limit }) = self.0.bounds.as_ref().filter(|_| state != OWED) else {
+        let Some(Bounds { places, limit }) = self.0.bounds.as_ref().filter(|_| state != OWED)
+        else {
             return Some(Place { _permit: None, limit: None });
         };
         let permit = Arc::clone(places).try_acquire_owned().ok();
