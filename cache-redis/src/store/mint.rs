@@ -17,6 +17,11 @@ impl Inner {
     /// A try whose reply was lost may have taken effect, and what it made may be lost by now. With
     /// the same epoch once more, clock and marks would begin again below the stamps of entries that
     /// were made and invalidated in between. So each try brings an epoch of its own.
+    ///
+    /// No try asks for a fresh connection, as the second one of a repeatable call does. The one whose
+    /// reply was lost is dead, so this thread dials a new one. What else broke with it is seen by the
+    /// task of each socket, mostly before this is sent again; if not, that is one of the tries, and
+    /// after the last of them the request goes to its handler, as after any error.
     pub(super) async fn mint(&self, shard: u16, doubtful: &Conn) -> Result<Meta, Fault> {
         let mut tries = 1;
         loop {

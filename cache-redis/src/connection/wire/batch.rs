@@ -36,7 +36,14 @@
 //! [`MOST_WORDS`]; and no more entries than have [`ROOM`] for their replies, if none is larger than the
 //! largest that came lately. So the first large ones after many small ones may come together, at worst
 //! [`MOST`] of the largest that the store takes: all of them then wait for the last, within their limits,
-//! and each that gives up is a failure of its own to the circuit breaker.
+//! and each that gives up is a failure of its own to the circuit breaker. They are not counted as one: of a
+//! server that hangs a burst's lookups are one batch, too, and there it is their number that opens the
+//! breaker within one response limit instead of one for each failure that it takes.
+//!
+//! **A slot that is being moved refuses an `MGET` whole**, if one of its entries is not there (`TRYAGAIN`;
+//! `ASK`, if none is). Each lookup of the group is then made once more by itself, as after any reply that is
+//! not plain: what is still there is a hit in its second trip. The `MGET` does not say who was missing, and
+//! whoever asked for less at a time would do so in all groups for the sake of those few seconds.
 
 use std::sync::Arc;
 
