@@ -9,6 +9,7 @@ mod routes;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use actix_web::rt::System;
 use actix_web::{App, HttpServer};
@@ -39,6 +40,8 @@ async fn run(options: Options) -> Result<(), String> {
     let listen = options.listen;
     let server = HttpServer::new(move || App::new().configure(|app| serving.configure(app)))
         .workers(options.workers.get())
+        // On a busy machine a thousand connections take longer than actix' five seconds.
+        .client_request_timeout(Duration::from_secs(60))
         .disable_signals()
         .bind(listen)
         .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
