@@ -23,11 +23,27 @@ async fn behind(proxy: &Proxy) -> Worker {
     worker
 }
 
+/// Once in 32 puts a sweep goes beside the requests. After one, none comes for a while.
+async fn swept(proxy: &Proxy, worker: &Worker) {
+    for _ in 0..40 {
+        worker.fill("warm", &["warm"], "warm").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        // A ticket and a put.
+        if proxy.trips() > 2 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            proxy.trips();
+            return;
+        }
+    }
+    panic!("no sweep in 40 puts");
+}
+
 #[tokio::test]
 async fn one_trip_each() {
     let server = Server::start(&[]);
     let proxy = Proxy::before(server.port).await;
     let worker = behind(&proxy).await;
+    swept(&proxy, &worker).await;
 
     let ticket = worker.ticket("a").await;
     assert_eq!(proxy.trips(), 1, "a miss, with its ticket");
