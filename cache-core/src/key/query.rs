@@ -109,9 +109,10 @@ fn decoded_name(segment: &str) -> Cow<'_, str> {
 /// Text that does not begin with `/` is a custom key and stays as it is.
 #[must_use]
 pub fn canonical_name(text: &str) -> Cow<'_, str> {
-    // Most have none of these.
-    let has_more_spellings = || text.bytes().any(|byte| matches!(byte, b'%' | b'+' | b'&'));
-    if !text.starts_with('/') || !has_more_spellings() {
+    // Most have none of these; a look at all bytes together is shorter than one after the other.
+    let is_special = |byte: u8| matches!(byte, b'%' | b'+' | b'&');
+    let is_plain = !text.bytes().fold(false, |any, byte| any | is_special(byte));
+    if !text.starts_with('/') || is_plain {
         return Cow::Borrowed(text);
     }
     let Some((path, query)) = text.split_once('?') else { return decoded(text) };

@@ -350,6 +350,19 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_remembered_when_it_is_said_so_and_not_when_it_is_derived() {
+        let rules = rules(r#"{"mode":"ttl"}"#);
+        let (uri, headers) = (Uri::from_static("http://scan/1"), HeaderMap::new());
+        let head = RequestHead::new(&Method::GET, &uri, &headers);
+        for known in [None, Some(derive(&rules, &head, None, None).unwrap().key)] {
+            if let Some(key) = &known {
+                remember(&rules, &head, key);
+            }
+            assert_eq!(remembered(&rules, &head), known);
+        }
+    }
+
+    #[test]
     fn no_secret_among_the_parts_of_a_key_is_remembered() {
         let uri = Uri::from_static("http://a/b");
         let is_remembered = |rules: &Rules, name: &'static str, is_sensitive: bool| {
