@@ -1,5 +1,6 @@
 //! The service.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -193,7 +194,9 @@ where
     S::Error: Send + 'static,
     S::Future: Send,
 {
-    let served = route.serve(pending, origin, TokioSpawn, life).await?;
+    // Awaited where it is: to be awaited by value it would be moved, twice.
+    let serving = pin!(route.serve(pending, origin, TokioSpawn, life));
+    let served = serving.await?;
     if let Some((refresh, origin)) = served.refresh {
         TokioSpawn.spawn(async move {
             // The refreshed response is nobody's answer; its failure was the handler's.

@@ -1,6 +1,7 @@
 //! Running the handler, and what becomes of its answer.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -97,7 +98,8 @@ impl Route {
             fill.times.asked = Some(cache.clock.now());
         }
         let ran = match &fill.miss.fallback {
-            None => origin.run(changes).await,
+            // Not moved to be awaited, which every miss would pay for.
+            None => pin!(origin.run(changes)).await,
             Some(stale) => {
                 match Box::pin(AssertUnwindSafe(origin.run(changes)).catch_unwind()).await {
                     Ok(Ok(response)) if !is_failure(response.status()) => Ok(response),

@@ -13,6 +13,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -155,7 +156,7 @@ impl Route {
         async move {
             match started {
                 Ok(fill) => {
-                    let response = self.fill(fill, origin, spawn, &life).await?;
+                    let response = pin!(self.fill(fill, origin, spawn, &life)).await?;
                     Ok(Served { response, refresh: None })
                 }
                 Err(state) => Box::pin(self.serve_from(*state, origin, spawn, life)).await,
