@@ -146,10 +146,7 @@ fn what_is_too_large_or_not_ours_is_refused() {
     assert_eq!(put(impatient, 1), PutOutcome::Refused(Refusal::TooOld));
 
     let foreign = Stamp { epoch: 0, clock: u64::MAX };
-    assert_eq!(
-        put(Ticket::new(key("k"), foreign, Duration::ZERO), 1),
-        PutOutcome::Superseded
-    );
+    assert_eq!(put(Ticket::new(key("k"), foreign, Duration::ZERO), 1), PutOutcome::Superseded);
     assert_eq!(put(Kit::new().begin("k"), 1), PutOutcome::Superseded);
     assert!(kit.finds("k"));
 }
