@@ -154,9 +154,14 @@ fn written(
             None
         }
     };
-    if let Some(moved) = head.moved().filter(|_| by_origin) {
-        canonical.part(Part::Rewritten, moved.to_string().as_bytes());
-    } else if let Some(rewritten) = head.rewritten() {
+    let moved = head.moved().filter(|_| by_origin);
+    if let Some(moved) = moved {
+        // Also where both are gone, which is not the same as where they have stayed.
+        let authority = moved.authority().map_or("", |authority| authority.as_str());
+        canonical.part(Part::Scheme, moved.scheme_str().unwrap_or_default().as_bytes());
+        canonical.part(Part::Authority, authority.as_bytes());
+    }
+    if let Some(rewritten) = moved.or_else(|| head.rewritten()) {
         let target = rewritten.path_and_query().map_or("", |target| target.as_str());
         canonical.part(Part::Rewritten, target.as_bytes());
     }
@@ -285,6 +290,21 @@ mod tests {
     fn rules(setting: &str) -> Rules {
         let policy: Policy = serde_json::from_str(setting).unwrap();
         Rules::resolve(&Policy::default(), &policy).unwrap()
+    }
+
+    #[test]
+    fn each_target_that_a_middleware_makes_has_a_key_of_its_own() {
+        let rules = rules(r#"{"mode":"ttl"}"#);
+        let (sent, headers) = (Uri::from_static("http://a/home"), HeaderMap::new());
+        let routed = ["/home", "/x", "http://a/x", "https://a/x", "http://b/x", "http://b/home"];
+        let keys = routed.map(|routed| {
+            let routed = Uri::from_static(routed);
+            let head = RequestHead::new(&Method::GET, &sent, &headers).with_routed(&routed);
+            derive(&rules, &head, None, None).unwrap().key
+        });
+        for (number, key) in keys.iter().enumerate() {
+            assert_eq!(keys.iter().position(|other| other == key), Some(number));
+        }
     }
 
     #[test]
