@@ -60,7 +60,7 @@ reasons! {
     OtherValidator = "other-validator",
     /// A placeholder of the key or of a tag has no value.
     UnknownPlaceholder = "unknown-placeholder",
-    /// The body that would be part of the key is too large, or could not be read.
+    /// The body that would be part of the key is too large, has trailers, or could not be read.
     RequestBody = "request-body",
     /// The request says `no-store`.
     RequestNoStore = "request-no-store",
