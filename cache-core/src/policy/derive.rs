@@ -75,7 +75,8 @@ pub(super) fn memorable(rules: &Rules) -> Option<Purpose> {
     (by_target && !by_credentials && few).then(Purpose::new)
 }
 
-/// Scheme, authority, path and query, the last two in one where they are one.
+/// Scheme, authority, path and query, the last two in one where they are one. Of most there are authority
+/// and path alone, which are then all: the number of parts tells.
 const TARGET_PARTS: usize = 4;
 
 /// All that the key of this request without a body depends on beside the rules; `None` where that is
@@ -99,18 +100,24 @@ fn few_parts<'p, 'a>(
     if authority.is_none() && rules.host_in_key {
         return None;
     }
-    let (of_target, of_fields) = parts.split_first_chunk_mut::<TARGET_PARTS>()?;
     let (target, query) = head.target()?;
-    let (scheme, query) = (head.scheme().map(str::as_bytes), query.map(str::as_bytes));
-    *of_target = [scheme, authority, Some(target.as_bytes()), query];
-    for (part, name) in of_fields.iter_mut().zip(&rules.vary) {
+    let (target, scheme) = (Some(target.as_bytes()), head.scheme());
+    let count = if scheme.is_none() && query.is_none() {
+        *parts.first_chunk_mut()? = [authority, target];
+        2
+    } else {
+        let (scheme, query) = (scheme.map(str::as_bytes), query.map(str::as_bytes));
+        *parts.first_chunk_mut::<TARGET_PARTS>()? = [scheme, authority, target, query];
+        TARGET_PARTS
+    };
+    for (part, name) in parts.iter_mut().skip(count).zip(&rules.vary) {
         let mut lines = head.lines(name);
         *part = lines.next();
         if lines.next().is_some() {
             return None;
         }
     }
-    parts.get(..TARGET_PARTS + rules.vary.len())
+    parts.get(..count + rules.vary.len())
 }
 
 /// Writes the bytes whose digest is the key; gives the text of a custom key.
