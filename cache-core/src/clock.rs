@@ -41,9 +41,14 @@ impl Clock for SystemClock {
     /// tenth of asking the processor.
     #[cfg(target_os = "linux")]
     fn now_in_millis(&self) -> u64 {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-        let part = |number: i64| u64::try_from(number).unwrap_or(0);
-        part(now.tv_sec).saturating_mul(1000).saturating_add(part(now.tv_nsec) / 1_000_000)
+        use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
+        // Some that stand in for the kernel do not have this clock; asked otherwise, rustix panics there.
+        let Ok(now) = clock_gettime_dynamic(DynamicClockId::Known(ClockId::RealtimeCoarse)) else {
+            return unix_millis(self.now());
+        };
+        let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+        let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
+        seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the steady clock")]
