@@ -88,10 +88,9 @@ pub fn variant(names: &[HeaderName], request: &impl Asked, values: VaryValues) -
 pub(crate) struct Presenting<'a, R> {
     names: &'a [HeaderName],
     request: &'a R,
-    only: Option<[NameAndLine<'a>; FEW]>,
+    /// The only line of each, if it has any.
+    only: Option<[memo::Part<'a>; FEW]>,
 }
-
-type NameAndLine<'a> = [memo::Part<'a>; 2];
 
 const FEW: usize = memo::PARTS / 2;
 
@@ -103,33 +102,40 @@ impl<'a, R: Asked> Presenting<'a, R> {
 
     /// The digest of all of it.
     pub(crate) fn digest(&self, values: VaryValues) -> Digest {
-        let made = || written(self.names, self.request, values).digest();
-        let parts = self.parts().filter(|_| !self.names.iter().any(is_secret));
-        let Some(parts) = parts else { return made() };
+        let lines = self.lines().filter(|_| !self.names.iter().any(is_secret));
+        let Some(lines) = lines else { return self.made(values) };
         let purpose = match values {
             VaryValues::Exact => Purpose::EXACT_VARIANT,
             VaryValues::Normalised => Purpose::NORMALISED_VARIANT,
         };
-        let parts = parts.as_flattened();
-        let are_secret = || self.are_sensitive();
-        let Ok(digest) = memo::digest(purpose, parts, are_secret, || Ok::<_, Infallible>(made()));
-        digest
+        let mut parts = [[None; 2]; FEW];
+        for (part, (name, line)) in parts.iter_mut().zip(self.names.iter().zip(lines)) {
+            *part = [Some(name.as_str().as_bytes()), *line];
+        }
+        let parts = parts.as_flattened().get(..2 * lines.len()).unwrap_or_default();
+        self.remembered(purpose, parts, values)
     }
 
     /// The same where these names have a purpose of their own, and none is secret: remembered by the
     /// lines alone.
     #[inline]
     pub(crate) fn digest_for(&self, purpose: Purpose, values: VaryValues) -> Digest {
-        let made = || written(self.names, self.request, values).digest();
-        let Some(parts) = self.parts() else { return made() };
-        let mut lines = [None; FEW];
-        for (line, [_, own]) in lines.iter_mut().zip(parts) {
-            *line = *own;
+        match self.lines() {
+            Some(lines) => self.remembered(purpose, lines, values),
+            None => self.made(values),
         }
-        let lines = lines.get(..parts.len()).unwrap_or_default();
-        let are_secret = || self.are_sensitive();
-        let Ok(digest) = memo::digest(purpose, lines, are_secret, || Ok::<_, Infallible>(made()));
+    }
+
+    #[inline]
+    fn remembered(&self, purpose: Purpose, parts: &[memo::Part<'_>], by: VaryValues) -> Digest {
+        let made = || Ok::<_, Infallible>(self.made(by));
+        let Ok(digest) = memo::digest(purpose, parts, || self.are_sensitive(), made);
         digest
+    }
+
+    #[inline(never)]
+    fn made(&self, values: VaryValues) -> Digest {
+        written(self.names, self.request, values).digest()
     }
 
     #[inline(never)]
@@ -140,25 +146,25 @@ impl<'a, R: Asked> Presenting<'a, R> {
     /// Whether the stored values are the same; see [`Presented::matches`].
     #[inline]
     pub(crate) fn matches(&self, stored: &Presented, by: VaryValues) -> bool {
-        self.parts().is_some_and(|parts| stored.are(self.names, parts))
+        self.lines().is_some_and(|lines| stored.are(self.names, lines))
             || stored.matches(self.request, by)
     }
 
     #[inline]
-    fn parts(&self) -> Option<&[NameAndLine<'a>]> {
+    fn lines(&self) -> Option<&[memo::Part<'a>]> {
         self.only.as_ref()?.get(..self.names.len())
     }
 }
 
 #[inline]
 fn only_lines<'a>(
-    names: &'a [HeaderName],
+    names: &[HeaderName],
     request: &'a impl Asked,
-) -> Option<[NameAndLine<'a>; FEW]> {
-    let mut only = [[None; 2]; FEW];
+) -> Option<[memo::Part<'a>; FEW]> {
+    let mut only = [None; FEW];
     for (name, to) in names.iter().zip(only.get_mut(..names.len())?) {
         let mut lines = request.lines_of(name);
-        *to = [Some(name.as_str().as_bytes()), lines.next()];
+        *to = lines.next();
         if lines.next().is_some() {
             return None;
         }
@@ -242,17 +248,16 @@ impl Presented {
 
     /// Whether these are the only lines of the same fields in the same order.
     #[inline]
-    fn are(&self, names: &[HeaderName], lines: &[NameAndLine<'_>]) -> bool {
+    fn are(&self, names: &[HeaderName], lines: &[memo::Part<'_>]) -> bool {
         let own = self.fields();
-        let same =
-            |((own, values), (name, [_, line])): (&(HeaderName, Vec<Bytes>), (_, &[_; 2]))| {
-                own == name
-                    && match (values.as_slice(), line) {
-                        ([], None) => true,
-                        ([value], Some(line)) => value == line,
-                        _ => false,
-                    }
-            };
+        let same = |((own, values), (name, line)): (&(HeaderName, Vec<Bytes>), (_, &_))| {
+            own == name
+                && match (values.as_slice(), line) {
+                    ([], None) => true,
+                    ([value], Some(line)) => value == line,
+                    _ => false,
+                }
+        };
         own.len() == lines.len() && own.iter().zip(names.iter().zip(lines)).all(same)
     }
 
