@@ -10,7 +10,6 @@ use actix_web::http::header::HeaderMap;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use cache_core::engine::Spawn as _;
 
-use crate::convert;
 use crate::desk::Seen;
 use crate::spawn::{Afterwards, ArbiterSpawn};
 
@@ -104,7 +103,7 @@ impl Asked for ServiceRequest {
         response: HttpResponse,
     ) -> ServiceResponse {
         // A handler that panicked or failed took the request with it.
-        let request = kept.take().unwrap_or_else(|| convert::request_like(seen.parts()));
+        let request = kept.take().unwrap_or_else(|| seen.request());
         ServiceResponse::new(request, response)
     }
 

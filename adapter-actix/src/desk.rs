@@ -4,40 +4,40 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::dev::{Payload, RequestHead, ServiceRequest};
 use actix_web::{Error, HttpRequest, HttpResponse};
-use cache_core::{Extracted, RequestHead, Wishes};
+use cache_core::{Extracted, Wishes};
+use http::Version;
 
 use crate::asked::Asked;
-use crate::convert::{self, Head};
+use crate::convert;
+use crate::head::{Found, Head, Kept};
 
-/// A request's head in the engine's terms.
-#[derive(Debug)]
+/// What the engine may still ask of a request that the framework has taken.
 pub(crate) struct Seen {
-    parts: http::request::Parts,
+    head: Head<Kept>,
     beside: Beside,
 }
 
 impl Seen {
-    pub(crate) fn new(head: Head<'_>, beside: Beside) -> Self {
-        Self { parts: head.into_parts(), beside }
+    pub(crate) fn new(head: Head<&RequestHead>, beside: Beside) -> Self {
+        Self { head: head.keep(), beside }
     }
 
     /// A write's. The path parameters, all that an invalidation needs, are there in any case.
     pub(crate) fn of_write(request: &ServiceRequest, extracted: Vec<Extracted>) -> Self {
-        let parts = convert::request_or_method(request.head());
         let params = params(request);
         let beside = Beside { params, extracted, has_body: false, guarded: false, outer: None };
-        Self { parts, beside }
+        Self { head: Head::heard(request.head()), beside }
     }
 
-    pub(crate) const fn parts(&self) -> &http::request::Parts {
-        &self.parts
+    /// A request like this one, for want of it.
+    pub(crate) fn request(&self) -> HttpRequest {
+        self.head.request()
     }
 
-    pub(crate) fn head(&self) -> RequestHead<'_> {
-        let parts = &self.parts;
-        self.beside.with(RequestHead::new(&parts.method, &parts.uri, &parts.headers))
+    pub(crate) fn head(&self) -> cache_core::RequestHead<'_> {
+        self.beside.with(self.head.read(&mut Found::default()))
     }
 }
 
@@ -73,7 +73,10 @@ impl Beside {
         self.params = params(request);
     }
 
-    pub(crate) fn with<'a>(&'a self, head: RequestHead<'a>) -> RequestHead<'a> {
+    pub(crate) fn with<'a>(
+        &'a self,
+        head: cache_core::RequestHead<'a>,
+    ) -> cache_core::RequestHead<'a> {
         head.with_params(&self.params)
             .with_extracted(&self.extracted)
             .with_body(self.has_body)
@@ -87,9 +90,9 @@ fn params(request: &impl Asked) -> Vec<(String, String)> {
     request.params().map(|(name, value)| (name.to_owned(), decoded(value))).collect()
 }
 
-/// Marks a response of the engine as the handler's own.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Own;
+/// Marks a response of the engine as the handler's own. Nobody reads the version of a response, the
+/// engine leaves it alone, and what it makes itself never has this one.
+pub(crate) const OWN: Version = Version::HTTP_09;
 
 /// What the handler answered, but for head and body.
 pub(crate) struct Shell {
@@ -151,7 +154,7 @@ impl<R: Asked> Desk<R> {
         parts: http::response::Parts,
         body: impl FnOnce(bool) -> BoxBody,
     ) -> Result<R::Answer, Error> {
-        let own = parts.extensions.get::<Own>().is_some();
+        let own = parts.version == OWN;
         let shell = self.shell.take().filter(|_| own);
         let body = body(shell.as_ref().is_some_and(|shell| shell.silent));
         let (mut response, error) = match shell {

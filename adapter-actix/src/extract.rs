@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use actix_web::dev::Payload;
+use actix_web::dev::{Extensions, Payload};
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 use cache_core::Wishes;
@@ -11,12 +11,34 @@ use futures_util::future::{Either, MapOk, Ready, TryFutureExt as _, ready};
 
 use crate::cache::Cache;
 
+/// What this crate leaves with a request, for these extractors and for cached routes: together, since
+/// each thing in a request's extensions costs a place of its own.
+#[derive(Debug)]
+pub(crate) struct Handles {
+    cache: Cache,
+    wishes: Option<Wishes>,
+}
+
+impl Handles {
+    /// By which a handler speaks to the cached route that it is in.
+    #[inline]
+    pub(crate) fn wishes(extensions: &Extensions) -> Option<Wishes> {
+        extensions.get::<Self>()?.wishes.clone()
+    }
+
+    /// Replaces what an outer route has left; its wishes stay if there are no others.
+    pub(crate) fn put(cache: Cache, wishes: Option<Wishes>, extensions: &mut Extensions) {
+        let wishes = wishes.or_else(|| Self::wishes(extensions));
+        extensions.insert(Self { cache, wishes });
+    }
+}
+
 impl FromRequest for Cache {
     type Error = MissingCache;
     type Future = Ready<Result<Self, MissingCache>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let inside = req.extensions().get().cloned();
+        let inside = req.extensions().get().map(|handles: &Handles| handles.cache.clone());
         ready(inside.or_else(|| req.app_data().cloned()).ok_or(MissingCache))
     }
 }
@@ -58,7 +80,7 @@ impl FromRequest for ResponseCache {
     type Future = Ready<Result<Self, Self::Error>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self(req.extensions().get().cloned().unwrap_or_default())))
+        ready(Ok(Self(Handles::wishes(&req.extensions()).unwrap_or_default())))
     }
 }
 

@@ -9,6 +9,7 @@ mod extract;
 mod front;
 mod future;
 mod guard;
+mod head;
 mod known;
 mod layer;
 mod names;

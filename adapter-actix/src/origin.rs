@@ -18,7 +18,8 @@ use crate::asked::Asked;
 use crate::body::Incoming;
 use crate::cache::Cache;
 use crate::convert;
-use crate::desk::{Desk, Own, Shell};
+use crate::desk::{Desk, OWN, Shell};
+use crate::extract::Handles;
 use crate::payload;
 
 /// A service, and what it is to be called with.
@@ -62,14 +63,13 @@ where
             return Ok(response);
         };
         hide(&mut request, &changes);
-        if let Some(wishes) = &changes.wishes {
-            request.extensions_mut().insert(wishes.clone());
+        if changes.wishes.is_some() {
             // A GET's content, if there is any unannounced, is in no key.
             if matches!(request.head().method, Method::GET | Method::HEAD) {
                 request.set_payload(Payload::None);
             }
         }
-        request.extensions_mut().insert(self.cache);
+        Handles::put(self.cache, changes.wishes.clone(), &mut request.extensions_mut());
         let (response, error) = match self.inner.call(request).await {
             Ok(response) => {
                 let (request, response) = response.into_parts();
@@ -84,7 +84,7 @@ where
             // What the engine cannot see, it must not store.
             changes.wishes.iter().for_each(Wishes::refuse);
         }
-        converted.extensions_mut().insert(Own);
+        *converted.version_mut() = OWN;
         let silent = body.size() == BodySize::None;
         self.desk.put_shell(Shell { response: shell, error, silent });
         Ok(converted.map(|()| Incoming::new(body)))
@@ -111,7 +111,7 @@ fn hide(request: &mut impl Asked, changes: &Changes) {
         // Not text, hence nothing to remember: an older memory would stay.
         changes.wishes.iter().for_each(Wishes::refuse);
         // Those of an outer route, which may store what comes of it.
-        request.extensions().get().into_iter().for_each(Wishes::refuse);
+        Handles::wishes(&request.extensions()).iter().for_each(Wishes::refuse);
     }
     let memory = std::mem::take(&mut *like.extensions_mut());
     request.extensions_mut().extend(memory);

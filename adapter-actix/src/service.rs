@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+use actix_web::dev::{RequestHead, Service, ServiceRequest, ServiceResponse};
 use actix_web::{Error, HttpResponse};
 use cache_core::Extracted;
 use cache_core::body::ReplyBody;
@@ -15,10 +15,12 @@ use cache_core::explain::Explain;
 use crate::asked::Asked;
 use crate::body::{Outgoing, Unsent};
 use crate::cache::Cache;
-use crate::convert::{self, Found, Head};
+use crate::convert;
 use crate::desk::{Beside, Desk, Seen};
+use crate::extract::Handles;
 use crate::future::ResponseFuture;
 use crate::guard::Guards;
+use crate::head::{Found, Head};
 use crate::origin::ActixOrigin;
 use crate::spawn::ArbiterSpawn;
 
@@ -167,7 +169,7 @@ fn begin(
     }
     let (outer, explains) = {
         let extensions = request.extensions();
-        (extensions.get().cloned(), extensions.contains::<Explain>())
+        (Handles::wishes(&extensions), extensions.contains::<Explain>())
     };
     let mut beside = Beside::of(outer, extracted, read.announces_content());
     if route.keys_by_params() {
@@ -187,7 +189,12 @@ fn begin(
 }
 
 /// The whole of a request that is not answered at once.
-fn seen(route: &Route, request: &impl Asked, head: Head<'_>, beside: Option<Beside>) -> Seen {
+fn seen(
+    route: &Route,
+    request: &impl Asked,
+    head: Head<&RequestHead>,
+    beside: Option<Beside>,
+) -> Seen {
     let mut beside = beside.unwrap_or_default();
     if !route.keys_by_params() && route.needs_params() {
         beside.read_params(request);

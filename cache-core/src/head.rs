@@ -30,7 +30,7 @@ pub struct RequestHead<'a> {
 #[derive(Clone, Copy)]
 enum Form<'a> {
     Made(&'a Uri, &'a HeaderMap),
-    Later { path: &'a str, query: Option<&'a str>, head: &'a dyn LaterHead },
+    Later { target: &'a str, head: &'a dyn LaterHead },
 }
 
 /// The target and the fields of a request whose framework has types of its own: they become those
@@ -52,6 +52,18 @@ pub trait LaterHead: Sync {
     fn is_sensitive(&self, name: &HeaderName) -> bool {
         self.headers().get_all(name).iter().any(HeaderValue::is_sensitive)
     }
+
+    /// Gives the lines of all fields, those of one name in order: the name in lower case, the value,
+    /// and whether it is marked as sensitive.
+    fn each_line(&self, take: &mut dyn FnMut(&str, &[u8], bool)) {
+        each_of(self.headers(), take);
+    }
+}
+
+fn each_of(headers: &HeaderMap, mut take: impl FnMut(&str, &[u8], bool)) {
+    for (name, value) in headers {
+        take(name.as_str(), value.as_bytes(), value.is_sensitive());
+    }
 }
 
 impl<'a> RequestHead<'a> {
@@ -62,16 +74,16 @@ impl<'a> RequestHead<'a> {
         Self::of(method, Form::Made(uri, headers), Notes::of(lines))
     }
 
-    /// A head whose target is no more than a path and a query, exactly as the client sent them.
-    /// `lines` are those of all its fields, the names in lower case.
+    /// A head whose target is no more than a path, which begins with `/`, and a query, exactly as
+    /// the client sent them. `lines` are those of all its fields, the names in lower case.
     #[must_use]
     pub fn later(
         method: &'a Method,
-        (path, query): (&'a str, Option<&'a str>),
+        target: &'a str,
         lines: impl Iterator<Item = (&'a str, &'a [u8])>,
         head: &'a dyn LaterHead,
     ) -> Self {
-        Self::of(method, Form::Later { path, query, head }, Notes::of(lines))
+        Self::of(method, Form::Later { target, head }, Notes::of(lines))
     }
 
     const fn of(method: &'a Method, form: Form<'a>, notes: Notes<'a>) -> Self {
@@ -203,26 +215,45 @@ impl<'a> RequestHead<'a> {
 
     #[inline]
     pub(crate) fn path(&self) -> &'a str {
-        match self.form {
-            Form::Made(uri, _) => uri.path(),
-            Form::Later { path, .. } => path,
-        }
+        self.path_and_query().0
     }
 
     #[inline]
     pub(crate) fn query(&self) -> Option<&'a str> {
+        self.path_and_query().1
+    }
+
+    #[inline]
+    pub(crate) fn path_and_query(&self) -> (&'a str, Option<&'a str>) {
         match self.form {
-            Form::Made(uri, _) => uri.query(),
-            Form::Later { query, .. } => query,
+            Form::Made(uri, _) => (uri.path(), uri.query()),
+            Form::Later { target, .. } => match target.split_once('?') {
+                Some((path, query)) => (path, Some(query)),
+                None => (target, None),
+            },
         }
     }
 
-    /// The target where it is one text, with its query; otherwise its path and its query.
+    /// Path and query, as the one text that they are.
     #[inline]
-    pub(crate) fn target(&self) -> Option<(&'a str, Option<&'a str>)> {
+    pub(crate) fn target(&self) -> Option<&'a str> {
         match self.form {
-            Form::Made(uri, _) => Some((uri.path_and_query()?.as_str(), None)),
-            Form::Later { path, query, .. } => Some((path, query)),
+            Form::Made(uri, _) => Some(uri.path_and_query()?.as_str()),
+            Form::Later { target, .. } => Some(target),
+        }
+    }
+
+    /// The same, where the target is no more than that.
+    pub(crate) fn whole_target(&self) -> Option<&'a str> {
+        let is_more = self.scheme().is_some() || self.own_authority().is_some();
+        self.target().filter(|target| !is_more && target.starts_with('/'))
+    }
+
+    /// Takes the lines of all fields as [`LaterHead::each_line`] gives them.
+    pub(crate) fn each_line(&self, mut take: impl FnMut(&str, &[u8], bool)) {
+        match self.form {
+            Form::Made(_, headers) => each_of(headers, take),
+            Form::Later { head, .. } => head.each_line(&mut take),
         }
     }
 

@@ -10,18 +10,19 @@ use crate::field::notes::{Found, Noted};
 use crate::head::{Extracted, RequestHead};
 use crate::key::vary::Asked;
 
-/// The most names of which a table is made anew. One that is near the size that a table can have might
+/// The most lines of which a table is made anew. One that is near the size that a table can have might
 /// not be made again line by line.
-const MANY_NAMES: usize = 1 << 10;
+const MANY_LINES: usize = 1 << 10;
 
 /// What becomes of a response may depend on all of it, but seldom does: it is asked for its method,
 /// for which fields there are, and for the lines that a response nominates.
 #[derive(Clone)]
 pub(crate) struct Kept {
     pub(crate) method: Method,
-    uri: Uri,
+    /// Made of the text where somebody wants it; cloned where the text is not all of it.
+    uri: OnceLock<Box<Uri>>,
     lines: Lines,
-    /// Made of the lines where somebody wants a table; copied where there are many names.
+    /// Made of the lines where somebody wants a table; copied where there are many lines.
     table: OnceLock<Box<HeaderMap>>,
     found: Found,
     params: Vec<(String, String)>,
@@ -34,16 +35,20 @@ pub(crate) struct Kept {
 impl Kept {
     pub(crate) fn of(head: &RequestHead<'_>, with_extensions: bool) -> Self {
         let extensions = head.extensions().filter(|_| with_extensions);
-        let headers = head.headers();
-        let table = OnceLock::new();
-        if headers.keys_len() > MANY_NAMES {
-            let _ = table.set(Box::new(headers.clone()));
+        let (uri, table) = (OnceLock::new(), OnceLock::new());
+        let target = head.whole_target();
+        if target.is_none() {
+            let _ = uri.set(Box::new(head.uri().clone()));
+        }
+        let (lines, count) = Lines::of(target.unwrap_or_default(), head);
+        if count > MANY_LINES {
+            let _ = table.set(Box::new(head.headers().clone()));
         }
         Self {
             extensions: extensions.map(|extensions| Box::new(extensions.clone())),
             method: head.method().clone(),
-            uri: head.uri().clone(),
-            lines: Lines::of(headers),
+            uri,
+            lines,
             table,
             found: head.found(),
             params: head.params().to_vec(),
@@ -59,7 +64,8 @@ impl Kept {
 
     /// All of it.
     pub(crate) fn head(&self) -> RequestHead<'_> {
-        let head = RequestHead::new(&self.method, &self.uri, self.headers())
+        let uri = self.uri.get_or_init(|| Box::new(self.lines.uri()));
+        let head = RequestHead::new(&self.method, uri, self.headers())
             .with_params(&self.params)
             .with_extracted(&self.extracted)
             .with_guarded(self.is_guarded);
@@ -92,27 +98,37 @@ impl fmt::Debug for Kept {
 
 /// The lines of a head in one block: the length of the name, the name, the length of the value and
 /// whether it is sensitive, the value. A clone of a table is two blocks and a count for each value.
+/// Before them lies the target's text in the same way.
 #[derive(Clone)]
 pub(crate) struct Lines(Vec<u8>);
+
+/// Room for the lines of most heads.
+const USUAL_BYTES: usize = 256;
 
 /// A length.
 type Length = [u8; size_of::<u32>()];
 
 impl Lines {
-    fn of(headers: &HeaderMap) -> Self {
-        let size = |(name, value): (&HeaderName, &HeaderValue)| {
-            2 * size_of::<Length>() + name.as_str().len() + value.len()
-        };
-        let mut lines = Vec::with_capacity(headers.iter().map(size).sum());
-        for (name, value) in headers {
-            put(name.as_str().as_bytes(), false, &mut lines);
-            put(value.as_bytes(), value.is_sensitive(), &mut lines);
-        }
-        Self(lines)
+    /// And how many there are.
+    fn of(target: &str, head: &RequestHead<'_>) -> (Self, usize) {
+        let (mut lines, mut count) = (Vec::with_capacity(USUAL_BYTES), 0);
+        put(target.as_bytes(), false, &mut lines);
+        head.each_line(|name, value, is_sensitive| {
+            put(name.as_bytes(), false, &mut lines);
+            put(value, is_sensitive, &mut lines);
+            count += 1;
+        });
+        (Self(lines), count)
+    }
+
+    fn uri(&self) -> Uri {
+        // It was one before.
+        let text = taken(&self.0).map(|((text, _), _)| text).unwrap_or_default();
+        Uri::try_from(text).unwrap_or_default()
     }
 
     fn iter(&self) -> impl Iterator<Item = Line<'_>> {
-        let mut rest = self.0.as_slice();
+        let mut rest = taken(&self.0).map(|(_, lines)| lines).unwrap_or_default();
         std::iter::from_fn(move || {
             let ((name, _), after) = taken(rest)?;
             let ((value, is_sensitive), after) = taken(after)?;
@@ -129,9 +145,9 @@ impl Lines {
                 (HeaderName::from_lowercase(line.name), HeaderValue::from_bytes(line.value))
             {
                 value.set_sensitive(line.is_sensitive);
-                // So few names are never refused.
+                // So few are never refused.
                 let refused = map.try_append(name, value);
-                debug_assert!(refused.is_ok(), "more than {MANY_NAMES} names");
+                debug_assert!(refused.is_ok(), "more than {MANY_LINES} lines");
             }
         }
         map

@@ -157,10 +157,7 @@ impl<'a, R: Asked> Presenting<'a, R> {
 }
 
 #[inline]
-fn only_lines<'a>(
-    names: &[HeaderName],
-    request: &'a impl Asked,
-) -> Option<[memo::Part<'a>; FEW]> {
+fn only_lines<'a>(names: &[HeaderName], request: &'a impl Asked) -> Option<[memo::Part<'a>; FEW]> {
     let mut only = [None; FEW];
     for (name, to) in names.iter().zip(only.get_mut(..names.len())?) {
         let mut lines = request.lines_of(name);

@@ -75,9 +75,8 @@ pub(super) fn memorable(rules: &Rules) -> Option<Purpose> {
     (by_target && !by_credentials && few).then(Purpose::new)
 }
 
-/// Scheme, authority, path and query, the last two in one where they are one. Of most there are authority
-/// and path alone, which are then all: the number of parts tells.
-const TARGET_PARTS: usize = 4;
+/// Scheme, authority, path with query. Most have no scheme, and no part for it: the number of parts tells.
+const TARGET_PARTS: usize = 3;
 
 /// All that the key of this request without a body depends on beside the rules; `None` where that is
 /// more than usual.
@@ -100,15 +99,13 @@ fn few_parts<'p, 'a>(
     if authority.is_none() && rules.host_in_key {
         return None;
     }
-    let (target, query) = head.target()?;
-    let (target, scheme) = (Some(target.as_bytes()), head.scheme());
-    let count = if scheme.is_none() && query.is_none() {
+    let target = Some(head.target()?.as_bytes());
+    let count = if let Some(scheme) = head.scheme() {
+        *parts.first_chunk_mut::<TARGET_PARTS>()? = [Some(scheme.as_bytes()), authority, target];
+        TARGET_PARTS
+    } else {
         *parts.first_chunk_mut()? = [authority, target];
         2
-    } else {
-        let (scheme, query) = (scheme.map(str::as_bytes), query.map(str::as_bytes));
-        *parts.first_chunk_mut::<TARGET_PARTS>()? = [scheme, authority, target, query];
-        TARGET_PARTS
     };
     for (part, name) in parts.iter_mut().skip(count).zip(&rules.vary) {
         let mut lines = head.lines(name);
@@ -157,7 +154,8 @@ fn written(
             if rules.host_in_key {
                 authority_parts(canonical, head);
             }
-            target_parts(canonical, rules, head.path(), head.query())?;
+            let (path, query) = head.path_and_query();
+            target_parts(canonical, rules, path, query)?;
             None
         }
     };

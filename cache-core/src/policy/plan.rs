@@ -103,7 +103,8 @@ pub(crate) fn tags(
     tags.extend_from_slice(&rules.namespace_tags);
     tags.push(Tag::key(rules.namespace.as_deref(), &key_name(rules, head, planned)));
     if rules.unsafe_invalidates == UnsafeInvalidates::Uri {
-        let target = target(rules, head, head.uri().path(), head.uri().query());
+        let (path, query) = head.path_and_query();
+        let target = target(rules, head, path, query);
         tags.extend([Tag::uri(&target), Tag::uris_of(&target)]);
     }
     for template in &rules.tags {
@@ -161,25 +162,25 @@ pub(crate) fn key_name<'a>(
     if let Some(custom) = &planned.custom {
         return Cow::Borrowed(custom);
     }
-    let uri = head.uri();
-    if let Ok(Some(declared)) = declared_query(rules, uri.query()) {
+    let (path, query) = head.path_and_query();
+    if let Ok(Some(declared)) = declared_query(rules, query) {
         return match declared.as_str() {
-            "" => Cow::Borrowed(uri.path()),
-            declared => Cow::Owned(format!("{}?{declared}", uri.path())),
+            "" => Cow::Borrowed(path),
+            declared => Cow::Owned(format!("{path}?{declared}")),
         };
     }
-    let Some(query) = uri.query() else { return Cow::Borrowed(uri.path()) };
+    let Some(query) = query else { return Cow::Borrowed(path) };
     if rules.query.takes_whole(query)
-        && let Some(target) = uri.path_and_query()
-        && target.as_str().len() == uri.path().len() + 1 + query.len()
+        && let Some(target) = head.target()
+        && target.len() == path.len() + 1 + query.len()
     {
-        return Cow::Borrowed(target.as_str());
+        return Cow::Borrowed(target);
     }
     let segments = rules.query.segments(query);
     if segments.is_empty() && rules.query.reduces() {
-        return Cow::Borrowed(uri.path());
+        return Cow::Borrowed(path);
     }
-    Cow::Owned([uri.path(), "?", &segments.join("&")].concat())
+    Cow::Owned([path, "?", &segments.join("&")].concat())
 }
 
 /// All tags of an entry: those of the request and those of the handler.
