@@ -78,6 +78,9 @@ impl<'r> Head<&'r framework_dev::RequestHead> {
     #[inline(always)]
     pub(crate) fn of(theirs: &'r framework_dev::RequestHead) -> Option<Self> {
         let is_path = is_path(&theirs.uri);
+        if is_path && theirs.uri.path_and_query().is_some_and(|it| it.as_str().len() >= LONGEST) {
+            return None;
+        }
         let uri = if is_path { OnceLock::new() } else { boxed(uri(&theirs.uri)?) };
         let method = method(&theirs.method);
         Some(Self { method, theirs, is_path, uri, headers: OnceLock::new() })
@@ -195,6 +198,9 @@ impl<T: Theirs> LaterHead for Head<T> {
     }
 }
 
+/// A target that is longer is none to http 1.x. With HTTP/2 there may be one.
+const LONGEST: usize = u16::MAX as usize;
+
 /// Whether a target is no more than a path and a query, as most are.
 fn is_path(uri: &framework::Uri) -> bool {
     uri.authority().is_none()
@@ -207,11 +213,20 @@ fn path_of(theirs: &framework::Uri) -> Uri {
     uri(theirs).unwrap_or_default()
 }
 
-fn uri(uri: &framework::Uri) -> Option<Uri> {
-    match uri.path_and_query() {
-        Some(target) if is_path(uri) => Uri::try_from(target.as_str()).ok(),
-        _ => Uri::try_from(uri.to_string()).ok(),
+fn uri(theirs: &framework::Uri) -> Option<Uri> {
+    match theirs.path_and_query() {
+        Some(target) if is_path(theirs) => Uri::try_from(target.as_str()).ok(),
+        _ => Uri::try_from(theirs.to_string()).ok().filter(|made| is_same(made, theirs)),
     }
+}
+
+/// Whether it says in each part what it was made of as a text. With HTTP/2 parts come one by one, and a path
+/// need not begin with a slash: authority `a.co` and path `m/x` are the text of `a.com` and `/x`.
+fn is_same(made: &Uri, theirs: &framework::Uri) -> bool {
+    made.scheme_str() == theirs.scheme_str()
+        && made.authority().map(|it| it.as_str()) == theirs.authority().map(|it| it.as_str())
+        && made.path() == theirs.path()
+        && made.query() == theirs.query()
 }
 
 static GET: Method = Method::GET;
@@ -286,6 +301,28 @@ mod tests {
         let head = Head::of(asked.head()).unwrap();
         let read = head.read(&mut Found::default());
         assert_eq!(read.uri().authority().unwrap(), "there");
+    }
+
+    /// As HTTP/2 has them, where the parts of a target come one by one.
+    #[test]
+    fn a_target_whose_text_is_that_of_another_one_is_not_heard() {
+        let long = format!("/{}", "a".repeat(LONGEST));
+        let heard = |scheme: Option<&str>, authority: Option<&str>, path: &str| {
+            let mut parts = framework::uri::Parts::default();
+            parts.scheme = scheme.map(|it| it.parse().unwrap());
+            parts.authority = authority.map(|it| it.parse().unwrap());
+            parts.path_and_query = Some(path.parse().unwrap());
+            let mut asked = TestRequest::default().to_srv_request();
+            asked.head_mut().uri = framework::Uri::from_parts(parts).unwrap();
+            Head::of(asked.head()).is_some()
+        };
+        assert!(heard(Some("https"), Some("there.co"), "/m/x?y"));
+        assert!(heard(None, None, "/m/x?y") && heard(None, None, "*"));
+        assert!(!heard(Some("https"), Some("there.co"), "m/x"));
+        assert!(!heard(None, None, "http://there/x") && !heard(None, None, "x"));
+        let longest = &long[..LONGEST - 1];
+        assert!(!heard(None, None, &long) && heard(None, None, longest));
+        assert!(Uri::try_from(&*long).is_err() && Uri::try_from(longest).is_ok());
     }
 
     #[test]

@@ -293,6 +293,12 @@ impl<'a> RequestHead<'a> {
             }
             let (head, number) = later.take()?;
             let (line, more) = head.line(name, number)?;
+            if more && number == 1 {
+                // Each is looked for from the first one on; of many that would be the square.
+                let mut others = head.headers().get_all(name).iter();
+                others.nth(number);
+                made = Some(others);
+            }
             later = more.then_some((head, number + 1));
             Some(line)
         })
@@ -495,5 +501,41 @@ impl Extracted {
 impl fmt::Debug for Extracted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Extracted").field("name", &self.name).field("fields", &self.fields).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Theirs(Uri, HeaderMap);
+
+    impl LaterHead for Theirs {
+        fn uri(&self) -> &Uri {
+            &self.0
+        }
+
+        fn headers(&self) -> &HeaderMap {
+            &self.1
+        }
+
+        fn line(&self, name: &HeaderName, number: usize) -> Option<(&[u8], bool)> {
+            assert!(number < 2, "others are not asked for one by one");
+            let mut lines = self.1.get_all(name).iter().skip(number);
+            Some((lines.next()?.as_bytes(), lines.next().is_some()))
+        }
+    }
+
+    #[test]
+    fn lines_are_the_same_in_both_forms() {
+        let name = HeaderName::from_static("x-line");
+        for count in [0, 1, 2, 3, 4, 1_000] {
+            let lines = (0..count).map(|number| (name.clone(), HeaderValue::from(number)));
+            let theirs = Theirs(Uri::from_static("/a"), lines.collect());
+            let made = RequestHead::new(&Method::GET, &theirs.0, &theirs.1);
+            let later = RequestHead::later(&Method::GET, "/a", std::iter::empty(), &theirs);
+            assert_eq!(made.lines(&name).count(), count);
+            assert!(later.lines(&name).eq(made.lines(&name)), "{count}");
+        }
     }
 }

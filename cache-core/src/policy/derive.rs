@@ -412,6 +412,7 @@ mod tests {
             // Few parts and many.
             (r#"{"mode":"ttl","vary":["x-key"]}"#, "x-key", false, true),
             (r#"{"mode":"ttl","vary":["x-key","b","c","d","e"]}"#, "x-key", false, true),
+            (r#"{"mode":"ttl","vary":["x-key","b","c","d","e","f"]}"#, "x-key", false, true),
         ] {
             let rules = rules(setting);
             assert_eq!(is_remembered(&rules, name, true), sensitive, "{setting}");
